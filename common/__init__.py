@@ -1,0 +1,1 @@
+"""What every function shares. Nothing here imports from `functions`."""

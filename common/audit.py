@@ -1,0 +1,76 @@
+"""Who touched which record: one event per access or refusal of a person's data.
+
+A write's event is in the write's own batch. A read's event is stored while
+the record is read, and the answer waits for both: if the event can't be
+stored, the access does not happen. The same line goes to the log. Neither
+holds a name, a text or a value from the record.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import TypeVar
+from uuid import uuid4
+
+from common.auth import Principal
+from common.firestore import Batch, Collection, now
+from common.logs import request_context
+from common.models import AuditEvent, Outcome
+from common.problems import Problem
+
+T = TypeVar("T")
+
+audit_events = Collection(AuditEvent, "audit_events")
+
+_log = logging.getLogger("healthhub.audit")
+
+
+def event(
+    actor: Principal | None,
+    action: str,
+    resource: str,
+    subject_uid: str | None,
+    outcome: Outcome = Outcome.ALLOWED,
+    reason: str | None = None,
+) -> AuditEvent:
+    context = request_context.get()
+    moment = now()
+    return AuditEvent(
+        create_time=moment,
+        update_time=moment,
+        actor_uid=actor.uid if actor else None,
+        actor_role=actor.role if actor else None,
+        action=action,
+        resource=resource,
+        subject_uid=subject_uid,
+        outcome=outcome,
+        reason=reason,
+        request_id=context.request_id if context else "",
+        address=context.address if context else "",
+    )
+
+
+def add(batch: Batch, happened: AuditEvent) -> None:
+    """Make the event part of the batch that does what it tells of."""
+    batch.create(audit_events.path(uuid4().hex), happened)
+    _log.info("audit", extra={"fields": happened.model_dump(mode="json")})
+
+
+async def record(happened: AuditEvent) -> None:
+    batch = Batch()
+    add(batch, happened)
+    await batch.commit()
+
+
+async def reading(happened: AuditEvent, read: Awaitable[T]) -> T:
+    """The result of `read`, once the event of it is stored. Both run at the same time."""
+    result, _ = await asyncio.gather(read, record(happened))
+    return result
+
+
+async def refuse(
+    actor: Principal, action: str, resource: str, subject_uid: str | None, problem: Problem
+) -> Problem:
+    """Record a refusal and give back the problem to raise: `raise await audit.refuse(…)`."""
+    await record(event(actor, action, resource, subject_uid, Outcome.REFUSED, problem.slug()))
+    return problem

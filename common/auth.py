@@ -1,0 +1,181 @@
+"""From a bearer token to the person who is asking.
+
+The token says who; `users/{uid}` says what they may be: role, status, and
+from when on their sessions count. It is kept for 30 seconds per instance, so
+a demotion, a deactivation or a sign-out bites everywhere within that time.
+Halfway through, a request that finds the entry renews it behind its answer:
+people in mid-use do not wait for it.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from common import limits
+from common.firestore import Collection
+from common.logs import request_context
+from common.models import Role, User
+from common.problems import (
+    AccountDisabled,
+    Forbidden,
+    Problem,
+    ProfileMissing,
+    TokenRevoked,
+    Unauthenticated,
+)
+from common.tokens import Claims, verifier
+
+ACCOUNT_MAX_AGE = 30.0
+_RENEW_AFTER = 15.0
+_MOST_ACCOUNTS = 10_000
+
+users = Collection(User, "users")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking, as far as policies need to know."""
+
+    uid: str
+    role: Role
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role is Role.ADMIN
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What `users/{uid}` said of a person, and when it was asked."""
+
+    role: Role | None
+    is_active: bool
+    tokens_valid_after: datetime | None
+    read_at: float
+
+
+class Accounts:
+    """The accounts that this instance has seen within 30 seconds."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Account] = OrderedDict()
+        self._renewing: dict[str, asyncio.Task[Account]] = {}
+
+    async def get(self, uid: str) -> Account:
+        account = self._known.get(uid)
+        age = time.monotonic() - account.read_at if account else ACCOUNT_MAX_AGE
+        if account is None or age >= ACCOUNT_MAX_AGE:
+            # Shielded: the read is shared, and one caller who hangs up must not cancel it for all.
+            return await asyncio.shield(self._renew(uid))
+        if age >= _RENEW_AFTER:
+            self._renew(uid)
+        return account
+
+    def forget(self, uid: str) -> None:
+        self._known.pop(uid, None)
+        self._renewing.pop(uid, None)
+
+    def _renew(self, uid: str) -> "asyncio.Task[Account]":
+        task = self._renewing.get(uid)
+        if task is None:
+            task = self._renewing[uid] = asyncio.create_task(self._read(uid))
+            task.add_done_callback(lambda done: self._renewed(uid, done))
+        return task
+
+    def _renewed(self, uid: str, task: "asyncio.Task[Account]") -> None:
+        if self._renewing.get(uid) is not task:
+            return  # forgotten meanwhile: what it read is from before a change
+        del self._renewing[uid]
+        if not task.cancelled() and task.exception() is None:
+            self._known[uid] = task.result()
+            self._known.move_to_end(uid)
+            if len(self._known) > _MOST_ACCOUNTS:
+                self._known.popitem(last=False)
+
+    @staticmethod
+    async def _read(uid: str) -> Account:
+        asked_at = time.monotonic()
+        user = await users.get(uid)
+        if user is None:
+            return Account(None, True, None, asked_at)
+        return Account(user.role, user.is_active, user.tokens_valid_after, asked_at)
+
+
+accounts = Accounts()
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="firebase", bearerFormat="JWT", description="Firebase ID token"
+)
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+async def possible_caller(request: Request, credentials: _Credentials) -> Principal | None:
+    """Who is asking, or None when no token was sent; a token that is sent must be good.
+
+    Raises `TokenInvalid`, `TokenExpired`, `TokenRevoked`, `AccountDisabled`,
+    `ProfileMissing`, `TooManyRequests`.
+    """
+    context = request_context.get()
+    if credentials is None:
+        if request.headers.get("authorization"):
+            raise Unauthenticated
+        limits.throttle(f"address:{context.address if context else ''}")
+        return None
+    claims = await verifier().verify(credentials.credentials)
+    if context:
+        context.actor_uid = claims.uid
+    limits.throttle(f"person:{claims.uid}")
+    return principal(claims, await accounts.get(claims.uid))
+
+
+def principal(claims: Claims, account: Account) -> Principal:
+    if not account.is_active:
+        raise AccountDisabled
+    if is_revoked(claims.auth_time, account.tokens_valid_after):
+        raise TokenRevoked
+    if account.role is None:
+        raise ProfileMissing
+    return Principal(claims.uid, account.role)
+
+
+def is_revoked(auth_time: datetime, tokens_valid_after: datetime | None) -> bool:
+    """Whether a sign-in at `auth_time` is void.
+
+    A token tells its sign-in to the second, so one in the very second of the
+    sign-out counts as before it: a void session must never look valid.
+    """
+    return tokens_valid_after is not None and auth_time <= tokens_valid_after.replace(microsecond=0)
+
+
+PossibleCaller = Annotated[Principal | None, Depends(possible_caller)]
+
+
+async def caller(someone: PossibleCaller) -> Principal:
+    if someone is None:
+        raise Unauthenticated
+    return someone
+
+
+Caller = Annotated[Principal, Depends(caller)]
+
+
+def _with_role(*roles: Role) -> object:
+    async def check(someone: Caller) -> Principal:
+        if someone.role not in roles:
+            raise Forbidden
+        return someone
+
+    return Depends(check)
+
+
+Admin = Annotated[Principal, _with_role(Role.ADMIN)]
+Clinician = Annotated[Principal, _with_role(Role.DOCTOR, Role.ADMIN)]
+
+PROBLEMS: tuple[type[Problem], ...] = (Unauthenticated, Forbidden)
+"""What any route with a caller can answer, for its OpenAPI document."""

@@ -1,0 +1,187 @@
+"""`Idempotency-Key`: a request that is sent twice takes effect once.
+
+The key's document is created in the same batch as the effect, so there is no
+moment in which one exists without the other: of two that race, one commits,
+and the other finds the key taken and replays the first one's answer.
+
+An effect that reaches beyond the database (an account, a message) can't share
+its batch. Such a use case reserves the key first; whoever comes meanwhile is
+told that it is in flight, and a reservation left by a crash lapses.
+"""
+
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Header, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from common.auth import PossibleCaller
+from common.firestore import Batch, Collection, now
+from common.models import Record
+from common.problems import AlreadyExists, IdempotencyInFlight, IdempotencyKeyReused
+from common.settings import settings
+
+_KEEP = timedelta(hours=24)
+_RESERVED_FOR = timedelta(seconds=60)
+
+
+class UsedKey(Record):
+    """`idempotency_keys/{hash of person, route and key}`; `expire_time` is its TTL."""
+
+    fingerprint: str
+    status: int
+    """Of the answer; 0 while the key is only reserved."""
+    location: str | None = None
+    answer: str = ""
+    expire_time: datetime
+
+
+_used_keys = Collection(UsedKey, "idempotency_keys")
+
+
+class Replay(Exception):
+    """Not an error: carries the first answer to the edge of the application."""
+
+    def __init__(self, used: UsedKey) -> None:
+        self.used = used
+
+
+class Once:
+    """One request's Idempotency-Key; without the header, every method does nothing."""
+
+    def __init__(self, path: str | None = None, fingerprint: str = "") -> None:
+        self._path = path
+        self._fingerprint = fingerprint
+        self._is_reserved = False
+
+    async def finished(self) -> UsedKey | None:
+        """The first request's answer, if there was one.
+
+        Raises `IdempotencyKeyReused` when it was another request and
+        `IdempotencyInFlight` while it still runs.
+        """
+        used = await self._used()
+        if used is not None and not used.status and used.expire_time > now():
+            raise IdempotencyInFlight
+        return used if used is not None and used.status else None
+
+    async def replay(self) -> None:
+        """Raise `Replay` with the first request's answer, if there was one."""
+        if (used := await self.finished()) is not None:
+            raise Replay(used)
+
+    async def reserve(self) -> None:
+        """Claim the key before an effect outside the database; raises as `finished` does, or `Replay`."""
+        if self._path is None:
+            return
+        batch = Batch()
+        batch.create(self._path, self._key(0, "", None, _RESERVED_FOR))
+        try:
+            await batch.commit()
+        except AlreadyExists:
+            await self.replay()
+            await self._take_over()
+        self._is_reserved = True
+
+    async def release(self) -> None:
+        """Give a reserved key back: there was no effect, and the client may try again."""
+        if self._path is not None and self._is_reserved:
+            batch = Batch()
+            batch.delete(self._path)
+            await batch.commit()
+
+    def remember(
+        self, batch: Batch, status: int, answer: BaseModel, location: str | None = None
+    ) -> None:
+        """Store the answer in the batch that holds the effect."""
+        if self._path is None:
+            return
+        key = self._key(status, answer.model_dump_json(), location, _KEEP)
+        if self._is_reserved:
+            batch.update(self._path, dict(key))
+        else:
+            batch.create(self._path, key)
+
+    async def _take_over(self) -> None:
+        """Of those who find a lapsed reservation, one gets it."""
+        used = await self._used()
+        if self._path is None or used is None:
+            raise IdempotencyInFlight  # given back between two looks: the client may try again
+        batch = Batch()
+        batch.update(
+            self._path, {"expire_time": now() + _RESERVED_FOR}, used.revision
+        )
+        await batch.commit()
+
+    async def _used(self) -> UsedKey | None:
+        if self._path is None:
+            return None
+        used = await _used_keys.get(self._path.rsplit("/", 1)[-1])
+        if used is not None and not hmac.compare_digest(used.fingerprint, self._fingerprint):
+            raise IdempotencyKeyReused
+        return used
+
+    def _key(self, status: int, answer: str, location: str | None, keep: timedelta) -> UsedKey:
+        moment = now()
+        return UsedKey(
+            create_time=moment,
+            update_time=moment,
+            fingerprint=self._fingerprint,
+            status=status,
+            location=location,
+            answer=answer,
+            expire_time=moment + keep,
+        )
+
+
+_KeyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=8,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Any text of your own, one per request; a retry with it takes effect once.",
+    ),
+]
+
+
+async def unreplayed(request: Request, someone: PossibleCaller, key: _KeyHeader = None) -> Once:
+    if key is None:
+        return Once()
+    who = someone.uid if someone else "anonymous"
+    name = _keyed_hash(f"{who}\n{request.method} {request.url.path}\n{key}".encode())
+    return Once(_used_keys.path(name), _keyed_hash(await request.body()))
+
+
+async def replayed(once: Annotated[Once, Depends(unreplayed)]) -> Once:
+    await once.replay()
+    return once
+
+
+FirstTime = Annotated[Once, Depends(replayed)]
+"""For a route whose effect is one batch: a finished request is replayed before the route runs."""
+
+ByHand = Annotated[Once, Depends(unreplayed)]
+"""For a route whose answer can't be stored: it asks `finished` itself."""
+
+
+def install(app: FastAPI) -> None:
+    async def on_replay(request: Request, replay: Exception) -> Response:
+        assert isinstance(replay, Replay)
+        used = replay.used
+        headers = {"Idempotent-Replayed": "true"}
+        if used.location:
+            # The key was stored by the commit that made the resource, and shares its revision.
+            headers |= {"Location": used.location, "ETag": used.etag}
+        return Response(used.answer, used.status, headers, media_type="application/json")
+
+    app.add_exception_handler(Replay, on_replay)
+
+
+def _keyed_hash(text: bytes) -> str:
+    """Keyed, because what is hashed may hold a password."""
+    return hmac.new(settings().page_token_key, text, hashlib.sha256).hexdigest()

@@ -1,0 +1,121 @@
+"""Rate limits.
+
+Costly routes (sign-in, registration, reset) are counted in Firestore, where
+all instances see the count: the attempt is added first and the commit gives
+back the new number, so of many at once exactly the allowed ones pass, in one
+round trip. They fail closed: no count, no attempt. Everything else is counted
+in memory, per instance, to stop a runaway client; Cloud Armor stands before it.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from common.firestore import Batch, now
+from common.problems import SignInRefused, TooManyRequests
+from common.settings import settings
+
+
+@dataclass(frozen=True)
+class Limit:
+    name: str
+    most: int
+    seconds: int
+
+
+SIGN_IN_PAIR = Limit("sign-in-pair", 10, 900)
+"""Failures of one address at one account."""
+SIGN_IN_ACCOUNT = Limit("sign-in-account", 50, 900)
+"""Failures at one account from anywhere: high, or strangers could lock its owner out."""
+SIGN_IN_ADDRESS = Limit("sign-in-address", 100, 900)
+"""Failures of one address: a hospital shares one."""
+REGISTER_ADDRESS = Limit("register-address", 60, 3600)
+RESET_ACCOUNT = Limit("reset-account", 5, 3600)
+RESET_ADDRESS = Limit("reset-address", 60, 3600)
+
+_SLOW_AFTER = 5
+_SLOW_STEP = 0.4
+
+
+def throttle(key: str) -> None:
+    """Count one request of `key` in this instance's memory; raises `TooManyRequests`."""
+    _window.count(key, settings().requests_per_minute)
+
+
+class _Window:
+    """Requests per key within the current minute; all keys are dropped when it ends."""
+
+    def __init__(self) -> None:
+        self._ends = 0.0
+        self._counts: dict[str, int] = {}
+
+    def count(self, key: str, most: int) -> None:
+        moment = time.monotonic()
+        if moment >= self._ends:
+            self._ends = moment + 60
+            self._counts = {}
+        count = self._counts[key] = self._counts.get(key, 0) + 1
+        if count > most:
+            raise TooManyRequests(int(self._ends - moment) + 1)
+
+
+_window = _Window()
+
+
+async def spend(*limited: tuple[Limit, str]) -> int:
+    """Count one attempt against each limit; returns the first limit's new count.
+
+    Raises `TooManyRequests` when a limit is passed and `Unavailable` when
+    they can't be counted.
+    """
+    moment = time.time()
+    batch = Batch()
+    paths = [_path(limit, key, moment) for limit, key in limited]
+    for (limit, _), path in zip(limited, paths, strict=True):
+        batch.increment(path, 1, {"expire_time": now() + timedelta(seconds=2 * limit.seconds)})
+    counts = (await batch.commit()).counts
+    for (limit, _), path in zip(limited, paths, strict=True):
+        if counts[path] > limit.most:
+            raise TooManyRequests(limit.seconds - int(moment) % limit.seconds)
+    return counts[paths[0]]
+
+
+@asynccontextmanager
+async def failures_only(*limited: tuple[Limit, str]) -> AsyncIterator[None]:
+    """Within this block, only a `SignInRefused` is counted; after a few, each waits longer.
+
+    The attempt is counted before it is made and given back if it succeeds or
+    could not be made, so attempts in parallel can't slip through together.
+    """
+    count = await spend(*limited)
+    if count > _SLOW_AFTER:
+        await asyncio.sleep(_SLOW_STEP * (count - _SLOW_AFTER))
+    try:
+        yield
+    except SignInRefused:
+        raise
+    except BaseException:
+        await _give_back(limited)
+        raise
+    else:
+        await _give_back(limited)
+
+
+async def _give_back(limited: tuple[tuple[Limit, str], ...]) -> None:
+    batch = Batch()
+    for limit, key in limited:
+        batch.increment(_path(limit, key, time.time()), -1, {})
+    await batch.commit()
+
+
+def _path(limit: Limit, key: str, moment: float) -> str:
+    """Named by a keyed hash: an e-mail address must not be legible in a document's name."""
+    window = int(moment) // limit.seconds
+    text = f"{limit.name}:{key}:{window}".encode()
+    digest = hmac.new(settings().page_token_key, text, hashlib.sha256).hexdigest()[:32]
+    return f"rate_limits/{digest}"

@@ -1,0 +1,346 @@
+"""The documents that Firestore holds, and the words they are made of. Read this first.
+
+A model here is what is stored; what travels over HTTP is each service's
+`schemas.py`. `create_time` and `update_time` are UTC.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from datetime import datetime
+from enum import StrEnum
+from itertools import product
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+
+
+class Record(BaseModel):
+    """A stored document."""
+
+    create_time: datetime
+    update_time: datetime
+
+    _id: str = PrivateAttr("")
+    _revision: str = PrivateAttr("")
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def revision(self) -> str:
+        """The time at which Firestore last changed the document."""
+        return self._revision
+
+    @property
+    def etag(self) -> str:
+        """The revision as a strong entity tag."""
+        return f'"{self._revision}"'
+
+    def stored_as(self, id: str, revision: str) -> None:
+        """Say under which name and revision Firestore holds this record."""
+        self._id, self._revision = id, revision
+
+
+# ---------------------------------------------------------------- words
+
+
+def _clean(text: str) -> str:
+    """NFC, so that two spellings of one name are one name; no control characters."""
+    text = unicodedata.normalize("NFC", text)
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t":
+            raise ValueError("Control characters are not allowed")
+    text = text.strip()
+    if not text:
+        raise ValueError("This can't be empty")
+    return text
+
+
+def _single_line(text: str) -> str:
+    if "\n" in text or "\t" in text:
+        raise ValueError("This must be a single line")
+    return text
+
+
+def _time_zone(key: str) -> str:
+    try:
+        ZoneInfo(key)
+    except (ValueError, OSError, KeyError):
+        raise ValueError("Not a time zone of the IANA database, such as Europe/Berlin") from None
+    return key
+
+
+def _phone(text: str) -> str:
+    # Imported here: its tables cost 20 ms, and few requests carry a number.
+    import phonenumbers
+
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_valid_number(number):
+        raise ValueError("Not a phone number with country code, such as +34 612 345 678")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+Line = Annotated[
+    str, Field(min_length=1, max_length=200), AfterValidator(_clean), AfterValidator(_single_line)
+]
+Prose = Annotated[str, Field(min_length=1, max_length=5000), AfterValidator(_clean)]
+TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
+Phone = Annotated[str, Field(max_length=40), AfterValidator(_phone)]
+"""E.164 once validated."""
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$")]
+"""BCP 47: `en`, `es-MX`, `zh-Hant-TW`."""
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+"""ISO 3166-1 alpha-2."""
+
+
+def fold(text: str) -> str:
+    """Lower case without accents or punctuation, for search and order: `Müller-Núñez` → `muller nunez`."""
+    spread = unicodedata.normalize("NFKD", text.casefold())
+    kept = (c for c in spread if not unicodedata.combining(c))
+    return " ".join(re.sub(r"[^\w]+", " ", "".join(kept)).split())
+
+
+# ---------------------------------------------------------------- users
+
+
+class Role(StrEnum):
+    PATIENT = "patient"
+    DOCTOR = "doctor"
+    ADMIN = "admin"
+
+
+class ReminderChannel(StrEnum):
+    IN_APP = "in_app"
+    PUSH = "push"
+    EMAIL = "email"
+
+
+class Part(BaseModel):
+    """A piece of a record that also travels: what a client sends of it must be known."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class ReminderPreferences(Part):
+    channels: list[ReminderChannel] = Field(
+        default=[ReminderChannel.IN_APP, ReminderChannel.PUSH, ReminderChannel.EMAIL], max_length=3
+    )
+    minutes_before: list[Annotated[int, Field(ge=15, le=10080)]] = Field(
+        default=[1440, 60], max_length=4
+    )
+
+
+class User(Record):
+    """`users/{uid}`. Role and status here are what counts; the token's claims only follow them."""
+
+    email: str
+    display_name: str
+    role: Role
+    phone: str | None = None
+    language: str = "en"
+    time_zone: str = "UTC"
+    reminders: ReminderPreferences = ReminderPreferences()
+    is_active: bool = True
+    tokens_valid_after: datetime | None = None
+    """Tokens of sign-ins up to this second are refused; set by sign-out and by disabling."""
+
+
+class Platform(StrEnum):
+    IOS = "ios"
+    ANDROID = "android"
+    WEB = "web"
+
+
+PushToken = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_:\-]{15,999}$")]
+"""An FCM registration token; also the name of its document, so it appears once per account."""
+
+
+class Device(Record):
+    """`users/{uid}/devices/{token}`."""
+
+    token: str
+    platform: Platform
+
+
+# ---------------------------------------------------------------- doctors
+
+
+class Specialty(StrEnum):
+    ALLERGY_IMMUNOLOGY = "allergy_immunology"
+    ANESTHESIOLOGY = "anesthesiology"
+    CARDIOLOGY = "cardiology"
+    DERMATOLOGY = "dermatology"
+    EMERGENCY_MEDICINE = "emergency_medicine"
+    ENDOCRINOLOGY = "endocrinology"
+    FAMILY_MEDICINE = "family_medicine"
+    GASTROENTEROLOGY = "gastroenterology"
+    GENERAL_SURGERY = "general_surgery"
+    GERIATRICS = "geriatrics"
+    HEMATOLOGY = "hematology"
+    INFECTIOUS_DISEASE = "infectious_disease"
+    INTERNAL_MEDICINE = "internal_medicine"
+    NEPHROLOGY = "nephrology"
+    NEUROLOGY = "neurology"
+    OBSTETRICS_GYNECOLOGY = "obstetrics_gynecology"
+    ONCOLOGY = "oncology"
+    OPHTHALMOLOGY = "ophthalmology"
+    ORTHOPEDICS = "orthopedics"
+    OTOLARYNGOLOGY = "otolaryngology"
+    PATHOLOGY = "pathology"
+    PEDIATRICS = "pediatrics"
+    PHYSICAL_REHABILITATION = "physical_rehabilitation"
+    PSYCHIATRY = "psychiatry"
+    PULMONOLOGY = "pulmonology"
+    RADIOLOGY = "radiology"
+    RHEUMATOLOGY = "rheumatology"
+    UROLOGY = "urology"
+
+    @property
+    def display(self) -> str:
+        return _SPECIALTY_NAMES.get(self, self.value.replace("_", " ").capitalize())
+
+
+_SPECIALTY_NAMES = {
+    Specialty.ALLERGY_IMMUNOLOGY: "Allergy and immunology",
+    Specialty.OBSTETRICS_GYNECOLOGY: "Obstetrics and gynecology",
+    Specialty.OTOLARYNGOLOGY: "Otolaryngology (ear, nose and throat)",
+    Specialty.PHYSICAL_REHABILITATION: "Physical medicine and rehabilitation",
+}
+
+
+class Qualification(Part):
+    degree: Line
+    institution: Line
+    year: int = Field(ge=1930, le=2100)
+    license_number: Line | None = None
+    license_country: Country | None = None
+
+
+class Location(Part):
+    address: Line
+    city: Line
+    country: Country
+    latitude: float | None = Field(default=None, ge=-90, le=90)
+    longitude: float | None = Field(default=None, ge=-180, le=180)
+
+
+class Fee(Part):
+    amount: str = Field(pattern=r"^(0|[1-9]\d{0,6})(\.\d{1,3})?$", examples=["80.00"])
+    """Decimal, in the currency's main unit; text, because binary floats are not money."""
+    currency: str = Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])
+    """ISO 4217."""
+
+
+class Doctor(Record):
+    """`doctors/{doctor_id}`; the id is the account's uid, so an account has one profile at most.
+
+    `facets` and `name_key` exist for the directory alone: see `directory_keys`.
+    """
+
+    name: str
+    specialties: list[Specialty]
+    qualifications: list[Qualification]
+    languages: list[str]
+    biography: str | None = None
+    location: Location
+    fee: Fee | None = None
+    is_accepting_patients: bool = True
+    is_verified: bool = False
+    verification_note: str | None = None
+    is_active: bool = True
+    rating_sum: int = 0
+    rating_count: int = 0
+    rating_rank: float = 0.0
+    name_key: str = ""
+    facets: list[str] = []
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the public may know of this doctor."""
+        return self.is_verified and self.is_active
+
+
+def directory_keys(doctor: Doctor) -> dict[str, object]:
+    """The derived fields by which the directory finds a doctor.
+
+    Firestore allows one `array_contains` in a query, so each combination of
+    filters is stored as one facet (some 300 at most), and so is each prefix of the
+    name from each of its words on (`ana gar`, `gar`). A doctor who is not
+    listed has none, and so is in no answer. One index then serves every
+    combination, and a page costs as many reads as it has rows.
+    """
+    name_key = fold(doctor.name)
+    facets = [*_filter_facets(doctor), *_name_facets(name_key)] if doctor.is_listed else []
+    return {"name_key": name_key, "facets": facets}
+
+
+def facet(
+    specialty: str | None = None,
+    city: str | None = None,
+    language: str | None = None,
+    accepting: bool | None = None,
+) -> str:
+    """The name of one combination of directory filters."""
+    yes = {None: "", True: "1", False: "0"}[accepting]
+    return f"{specialty or ''}|{fold(city or '')}|{(language or '').lower()}|{yes}"
+
+
+def name_facet(prefix: str) -> str:
+    return "n:" + fold(prefix)[:24].rstrip()
+
+
+def _filter_facets(doctor: Doctor) -> Iterator[str]:
+    for combination in product(
+        [None, *doctor.specialties],
+        [None, doctor.location.city],
+        [None, *_spoken(doctor.languages)],
+        [None, doctor.is_accepting_patients],
+    ):
+        yield facet(*combination)
+
+
+def _spoken(languages: list[str]) -> list[str]:
+    """Each tag and its language alone: who asks for `es` finds a speaker of `es-MX`."""
+    return sorted({tag for language in languages for tag in (language, language.split("-")[0])})
+
+
+def _name_facets(name_key: str) -> Iterator[str]:
+    words = name_key.split()
+    seen: set[str] = set()
+    for start in range(len(words)):
+        rest = " ".join(words[start:])
+        seen.update(name_facet(rest[:end]) for end in range(1, min(len(rest), 24) + 1))
+    yield from sorted(seen)
+
+
+# ---------------------------------------------------------------- audit
+
+
+class Outcome(StrEnum):
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+
+
+class AuditEvent(Record):
+    """`audit_events/{id}`: who touched what, when and why. Never what it said."""
+
+    actor_uid: str | None
+    actor_role: Role | None
+    action: str
+    """`<noun>.<verb>`, such as `users.update`."""
+    resource: str
+    """The document's path."""
+    subject_uid: str | None
+    """The person whose data it is."""
+    outcome: Outcome
+    reason: str | None = None
+    request_id: str
+    address: str
+
+

@@ -1,0 +1,21 @@
+"""What every service's schemas share."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Body(BaseModel):
+    """A request's body. Fields that are not known are refused: a typo must not pass for a change."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+def unchanged() -> Any:
+    """For a field of an update that may be left out, and then stays as it is; null is no value for it."""
+    return Field(default=None, json_schema_extra=lambda schema: schema.pop("default"))
+
+
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,128}$"
+"""Ids of accounts and records, as Firebase and we make them."""
+IF_MATCH = "The ETag that was read; 412 if it is not current."

@@ -1,0 +1,153 @@
+"""The use cases of the directory and of doctors' profiles."""
+
+import asyncio
+import time
+from typing import Any
+
+from common import audit
+from common.auth import Principal
+from common.firestore import ANY_REVISION, now
+from common.idempotency import Once
+from common.models import Doctor, Specialty, directory_keys
+from common.problems import (
+    AlreadyExists,
+    Busy,
+    DoctorExists,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RecordChanged,
+)
+
+from . import policy, repository
+from .schemas import (
+    BySpecialtyQuery,
+    DirectorySort,
+    DoctorCreate,
+    DoctorOwn,
+    DoctorPublic,
+    DoctorUpdate,
+    Specialization,
+    Verification,
+)
+
+
+async def search(
+    wish: BySpecialtyQuery, specialty: Specialty | None
+) -> tuple[list[Doctor], str | None]:
+    by_rating = wish.sort is DirectorySort.RATING
+    return await repository.search(
+        specialty, wish.city, wish.language, wish.accepting_patients, wish.q, by_rating, wish
+    )
+
+
+class Specializations:
+    """Every specialty and how many listed doctors it has, counted at most once a minute."""
+
+    def __init__(self) -> None:
+        self._counted_at = -1e9
+        self._found: list[Specialization] = []
+        self._lock = asyncio.Lock()
+
+    async def all(self) -> list[Specialization]:
+        async with self._lock:
+            if time.monotonic() - self._counted_at > 60:
+                counts = await asyncio.gather(*map(repository.count_listed, Specialty))
+                found = [
+                    Specialization(code=code, name=code.display, doctor_count=count)
+                    for code, count in zip(Specialty, counts, strict=True)
+                ]
+                self._found = sorted(found, key=lambda item: item.name)
+                self._counted_at = time.monotonic()
+        return self._found
+
+
+specializations = Specializations()
+
+
+async def get(caller: Principal | None, doctor_id: str) -> Doctor:
+    """Raises `NotFound`, also for a doctor whom the caller may not know of."""
+    doctor = await repository.get(doctor_id)
+    if doctor is None or not policy.can_read(caller, doctor):
+        raise NotFound
+    return doctor
+
+
+def shown(caller: Principal | None, doctor: Doctor) -> DoctorPublic:
+    """The profile as this caller may see it."""
+    if policy.can_read_whole(caller, doctor):
+        return DoctorOwn.of(doctor)
+    return DoctorPublic.of(doctor)
+
+
+async def create(caller: Principal, wish: DoctorCreate, once: Once) -> Doctor:
+    """One profile per account: it is named after the account, so a second can't be created.
+
+    Raises `Forbidden`, `Invalid` (an administrator named no doctor's account),
+    `DoctorExists`.
+    """
+    if caller.is_admin and wish.user_id is None:
+        raise Invalid.field("/user_id", "Name the account that this profile is for")
+    if not policy.can_create(caller, wish.user_id):
+        raise Forbidden
+    uid = wish.user_id or caller.uid
+    if uid != caller.uid and not await repository.is_doctors_account(uid):
+        raise Invalid.field("/user_id", "Not the account of an active doctor")
+    moment = now()
+    fields = wish.model_dump(exclude={"user_id"})
+    doctor = Doctor(create_time=moment, update_time=moment, **fields)
+    doctor = doctor.model_copy(update=directory_keys(doctor))
+    doctor.stored_as(uid, "")
+    event = audit.event(caller, "doctors.create", f"doctors/{uid}", uid)
+    answer = DoctorOwn.of(doctor)
+    try:
+        await repository.add(uid, doctor, once, answer, event)
+    except AlreadyExists:
+        await once.replay()
+        removed = await repository.get(uid)
+        if removed is None or removed.is_active:
+            raise DoctorExists from None
+        await repository.return_(removed, doctor, once, answer, event)
+        return await get(caller, uid)
+    return doctor
+
+
+async def update(
+    caller: Principal, doctor_id: str, wish: DoctorUpdate, revision: str = ANY_REVISION
+) -> Doctor:
+    fields = {name: getattr(wish, name) for name in wish.model_fields_set}
+    return await _change(caller, doctor_id, fields, "doctors.update", revision)
+
+
+async def remove(caller: Principal, doctor_id: str, revision: str = ANY_REVISION) -> None:
+    """Out of the directory; the record stays, because appointments and reviews refer to it."""
+    await _change(caller, doctor_id, {"is_active": False}, "doctors.remove", revision)
+
+
+async def verify(admin: Principal, doctor_id: str, wish: Verification) -> Doctor:
+    """Only a verified doctor is listed; taking verification back takes effect at once."""
+    fields = {"is_verified": wish.is_verified, "verification_note": wish.note}
+    return await _change(admin, doctor_id, fields, "doctors.verify", ANY_REVISION)
+
+
+async def _change(
+    caller: Principal, doctor_id: str, fields: dict[str, Any], action: str, revision: str
+) -> Doctor:
+    """Apply a change to the record as it is now.
+
+    Without `If-Match` a change that meets another is applied again on top of
+    it; with it, the caller is told (`RecordChanged`).
+    """
+    for _ in range(5):
+        doctor = await get(caller, doctor_id)
+        if not policy.can_update(caller, doctor):
+            raise Forbidden
+        if revision not in (ANY_REVISION, doctor.revision):
+            raise RecordChanged
+        event = audit.event(caller, action, f"doctors/{doctor_id}", doctor_id)
+        try:
+            return await repository.replace(doctor, fields, event)
+        except RecordChanged:
+            if revision != ANY_REVISION:
+                raise
+    raise Busy

@@ -1,0 +1,17 @@
+"""Users: accounts, sign-in, profiles, roles and the devices that notifications go to."""
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from common import identity
+from common.app import create_app
+
+from .routes import router
+
+app = create_app("users", "HealthHub users", [router], probes=[identity.is_reachable])
+
+
+@functions_framework.aio.http
+async def users(request: Request) -> ASGIApp:
+    return app

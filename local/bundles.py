@@ -1,0 +1,27 @@
+"""A function's bundle, as it is deployed: its own files at the root, `common/`, the requirements."""
+
+import compileall
+import shutil
+from pathlib import Path
+
+from local.bootstrap import ROOT
+
+
+def files(name: str) -> dict[str, Path]:
+    """What lies where in the bundle of one function."""
+    function = ROOT / "functions" / name
+    bundle = {path.name: path for path in sorted(function.glob("*.py")) if path.stat().st_size}
+    for path in sorted((ROOT / "common").rglob("*.py")):
+        bundle[str(path.relative_to(ROOT))] = path
+    bundle["requirements.txt"] = ROOT / "requirements.txt"
+    return bundle
+
+
+def build(name: str, into: Path) -> Path:
+    """Write the bundle to a folder, byte code included: the buildpack compiles only dependencies."""
+    shutil.rmtree(into, ignore_errors=True)
+    for target, source in files(name).items():
+        (into / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, into / target)
+    compileall.compile_dir(into, quiet=2)
+    return into

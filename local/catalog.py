@@ -1,0 +1,36 @@
+"""`functions/catalog.yaml`, typed."""
+
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from local.bootstrap import ROOT
+
+
+class Function(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    kind: Literal["http", "event", "clock"]
+    paths: tuple[str, ...] = ()
+    memory: str = Field(pattern=r"^\d+(Mi|Gi)$")
+    cpu: float
+    timeout: int
+    concurrency: int
+    min_instances: int = 0
+
+    def answers(self, path: str) -> bool:
+        """Whether the load balancer sends this path (without `/v1`) here."""
+        return any(_matches(pattern, path) for pattern in self.paths)
+
+
+def _matches(pattern: str, path: str) -> bool:
+    if pattern.endswith("/*"):
+        return path.startswith(pattern[:-1])
+    return path == pattern
+
+
+def read() -> list[Function]:
+    entries = yaml.safe_load((ROOT / "functions" / "catalog.yaml").read_text())["functions"]
+    return [Function(name=name, **entry) for name, entry in entries.items()]

@@ -1,0 +1,162 @@
+"""What the cloud load balancer is to the functions, on this machine.
+
+Routes by `functions/catalog.yaml`, appends to X-Forwarded-For as Google's
+load balancer does, and streams both ways. It also serves what only exists at
+the front: the merged OpenAPI document and the API explorer.
+"""
+
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from common import problems
+from local import catalog
+from local.platform import HOST
+
+_HOP_BY_HOP = {
+    b"connection",
+    b"keep-alive",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+}
+
+
+class Gateway:
+    def __init__(self, functions: dict[str, str]) -> None:
+        self._declared = {f.name: f for f in catalog.read() if f.name in functions}
+        self._addresses = functions
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+        self._client = httpx.AsyncClient(timeout=None, limits=limits)  # noqa: S113 - per function
+
+    async def forward(self, request: Request) -> Response:
+        """Send the request to the function whose path it is."""
+        started = time.perf_counter()
+        path = request.url.path.removeprefix("/v1")
+        function = self._function_for(path)
+        if function is None:
+            return problems.respond(problems.NotFound("No service answers at this path."))
+        url = httpx.URL(
+            self._addresses[function.name],
+            raw_path=_target(request),
+        )
+        sent = self._client.build_request(
+            request.method,
+            url,
+            headers=_request_headers(request),
+            content=_body(request),
+            timeout=function.timeout,
+        )
+        try:
+            answer = await self._client.send(sent, stream=True)
+        except httpx.HTTPError:
+            return problems.respond(problems.Unavailable("The service does not answer."))
+        took = (time.perf_counter() - started) * 1000
+        print(f"{request.method} {request.url.path} {answer.status_code} {took:.0f} ms", flush=True)
+        response = StreamingResponse(_chunks(answer), answer.status_code)
+        response.raw_headers = [
+            (name.lower(), value)
+            for name, value in answer.headers.raw
+            if name.lower() not in _HOP_BY_HOP
+        ]
+        return response
+
+    def _function_for(self, path: str) -> catalog.Function | None:
+        if path.startswith("/health/"):
+            return self._declared.get(path.removeprefix("/health/"))
+        return next((f for f in self._declared.values() if f.answers(path)), None)
+
+    async def openapi(self, request: Request) -> Response:
+        """All services' OpenAPI documents as one."""
+        answers = [await self._client.get(f"{url}/openapi.json") for url in self._addresses.values()]
+        return JSONResponse(merged([answer.json() for answer in answers]))
+
+
+def merged(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """One document of several; they may share a schema's name only if they mean the same by it."""
+    whole: dict[str, Any] = {
+        **documents[0],
+        "info": {"title": "HealthHub", "version": documents[0]["info"]["version"]},
+        "paths": {},
+        "components": {},
+    }
+    for document in documents:
+        _merge(whole["paths"], document["paths"], "path")
+        for kind, entries in document["components"].items():
+            _merge(whole["components"].setdefault(kind, {}), entries, kind)
+    return whole
+
+
+def _merge(into: dict[str, Any], entries: dict[str, Any], kind: str) -> None:
+    for name, entry in entries.items():
+        if into.setdefault(name, entry) != entry:
+            raise ValueError(f"two services mean different things by {kind} {name}")
+
+
+def _target(request: Request) -> bytes:
+    path: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    query: bytes = request.scope["query_string"]
+    return path.split(b"?")[0] + (b"?" + query if query else b"")
+
+
+def _request_headers(request: Request) -> list[tuple[bytes, bytes]]:
+    headers = [(n, v) for n, v in request.headers.raw if n not in _HOP_BY_HOP]
+    before = [v for n, v in headers if n == b"x-forwarded-for"]
+    client = request.client.host if request.client else HOST
+    hops = b", ".join([*before, client.encode(), HOST.encode()])
+    return [*(h for h in headers if h[0] != b"x-forwarded-for"), (b"x-forwarded-for", hops)]
+
+
+def _body(request: Request) -> AsyncIterator[bytes] | None:
+    has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
+    return request.stream() if has_body else None
+
+
+async def _chunks(answer: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in answer.aiter_raw():
+            yield chunk
+    finally:
+        await answer.aclose()
+
+
+def application() -> Starlette:
+    gateway = Gateway(json.loads(os.environ["HEALTHHUB_FUNCTIONS"]))
+    page = (Path(__file__).parent / "explorer.html").read_text()
+    accounts = json.dumps(_DEMO_ACCOUNTS if os.environ.get("HEALTHHUB_DEMO") else [])
+    page = page.replace("/*ACCOUNTS*/[]", accounts)
+
+    async def explorer(request: Request) -> Response:
+        return HTMLResponse(page)
+
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
+    return Starlette(
+        routes=[
+            Route("/docs", explorer),
+            Route("/openapi.json", gateway.openapi),
+            Mount("/docs/assets", StaticFiles(directory=os.environ["HEALTHHUB_EXPLORER"])),
+            Route("/{path:path}", gateway.forward, methods=methods),
+        ]
+    )
+
+
+_DEMO_ACCOUNTS = ["patient@demo.healthhub.test", "doctor@demo.healthhub.test", "admin@demo.healthhub.test"]
+
+if __name__ == "__main__":
+    uvicorn.run(
+        application(), host=HOST, port=int(os.environ["HEALTHHUB_PORT"]), log_level="warning", access_log=False
+    )

@@ -1,0 +1,326 @@
+"""Starts and stops the platform: emulators, functions, gateway. Used by `make dev` and by the tests."""
+
+import base64
+import ctypes
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from local import bundles, catalog
+from local.bootstrap import ROOT
+from local.tools import Tools
+
+PROJECT = "demo-healthhub"
+HOST = "127.0.0.1"
+
+
+class StartFailed(Exception):
+    """Says in one line what did not start, and why."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    gateway: int
+    firestore: int
+    auth: int
+    storage: int
+    pubsub: int
+
+    @classmethod
+    def usual(cls) -> "Ports":
+        """The documented ports, each movable by the variable that its clients read."""
+        return cls(
+            gateway=int(os.environ.get("HEALTHHUB_PORT", "8000")),
+            firestore=_port_of("FIRESTORE_EMULATOR_HOST", 8080),
+            auth=_port_of("FIREBASE_AUTH_EMULATOR_HOST", 9099),
+            storage=_port_of("STORAGE_EMULATOR_HOST", 9199),
+            pubsub=_port_of("PUBSUB_EMULATOR_HOST", 8085),
+        )
+
+    @classmethod
+    def free(cls) -> "Ports":
+        return cls(*free_ports(5))
+
+
+def _port_of(variable: str, usual: int) -> int:
+    value = os.environ.get(variable, "").rsplit(":", 1)[-1]
+    return int(value) if value.isdigit() else usual
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@dataclass
+class Process:
+    name: str
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def failure(self) -> str:
+        last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
+        return f"{self.name} ended unexpectedly ({last[0] if last else 'it said nothing'}); see {self.log}"
+
+
+@dataclass
+class Platform:
+    """One running platform; `run_dir` holds its logs, bundles and the list of its processes."""
+
+    tools: Tools
+    ports: Ports
+    run_dir: Path
+    function_env: Mapping[str, str] = field(default_factory=dict)
+    """Settings that differ from the usual ones, for tests."""
+    is_demo: bool = False
+    """Whether the explorer offers the demo accounts."""
+    say: Callable[[str], None] = lambda line: None
+    processes: list[Process] = field(default_factory=list)
+    functions: dict[str, str] = field(default_factory=dict)
+    """Address by name."""
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.ports.gateway}"
+
+    def start(self) -> None:
+        """Start everything and wait until it answers. Raises `StartFailed`; then nothing is left running."""
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        end_leftovers(self.run_dir, self.say)
+        self._require_free_ports()
+        try:
+            waits = [*self._start_emulators(), *self._start_functions(), self._start_gateway()]
+            with ThreadPoolExecutor(len(waits)) as pool:
+                for name in pool.map(lambda wait: wait(), waits):
+                    self.say(f"{name} is up")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End every process: asked first, and after five seconds made to."""
+        for process in reversed(self.processes):
+            _signal_group(process.popen.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        for process in self.processes:
+            try:
+                process.popen.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal_group(process.popen.pid, signal.SIGKILL)
+                process.popen.wait()
+        self.processes.clear()
+        _pids_file(self.run_dir).unlink(missing_ok=True)
+
+    def failed(self) -> Process | None:
+        """A process that ended by itself."""
+        return next((p for p in self.processes if p.popen.poll() is not None), None)
+
+    def client_env(self) -> dict[str, str]:
+        """What a client of this platform needs: tools, tests, the operator's commands."""
+        return {
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "FIRESTORE_EMULATOR_HOST": f"{HOST}:{self.ports.firestore}",
+            "FIREBASE_AUTH_EMULATOR_HOST": f"{HOST}:{self.ports.auth}",
+            "PUBSUB_EMULATOR_HOST": f"{HOST}:{self.ports.pubsub}",
+            "STORAGE_EMULATOR_HOST": f"http://{HOST}:{self.ports.storage}",
+            "IDENTITY_API_KEY": "demo",
+            # A fixed key: a page token outlives a restart. The demo has nothing to hide.
+            "PAGE_TOKEN_KEY": base64.b64encode(hashlib.sha256(PROJECT.encode()).digest()).decode(),
+        }
+
+    def launch(self, name: str, command: list[str], env: Mapping[str, str], cwd: Path) -> Process:
+        log = self.run_dir / "logs" / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            popen = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env={**_clean_environment(), **env},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches us alone, and we end the group
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+        process = Process(name, popen, log)
+        self.processes.append(process)
+        pids = [p.popen.pid for p in self.processes]
+        _pids_file(self.run_dir).write_text(json.dumps(pids))
+        return process
+
+    def _require_free_ports(self) -> None:
+        for name, port in vars(self.ports).items():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((HOST, port))
+                except OSError:
+                    raise StartFailed(
+                        f"port {port} ({name}) is in use; end what uses it, or set {_VARIABLE[name]}"
+                    ) from None
+
+    def _start_emulators(self) -> Iterator[Callable[[], str]]:
+        java, ports = [self.tools.java, "-Duser.language=en", "-Xmx1g"], self.ports
+        emulator = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
+        rules = ["--rules", str(ROOT / "firestore.rules")]
+        bind = ["--host", HOST, "--port", str(ports.firestore)]
+        jar = ["-cp", str(self.tools.firestore_jar)]
+        yield self._service("firestore", [*java, *jar, emulator, *bind, *rules], ports.firestore)
+        script = [str(ROOT / "local" / "auth_emulator.js"), PROJECT, HOST, str(ports.auth)]
+        path = {"NODE_PATH": str(self.tools.node_modules)}
+        yield self._service("auth", [self.tools.node, *script], ports.auth, env=path)
+        jar = ["-jar", str(self.tools.pubsub_jar)]
+        bind = [f"--host={HOST}", f"--port={ports.pubsub}"]
+        yield self._service("pubsub", [*java, *jar, *bind], ports.pubsub)
+        module = [sys.executable, "-m", "gcp_storage_emulator", "start", "--in-memory", "--quiet"]
+        bind = ["--host", HOST, "--port", str(ports.storage)]
+        yield self._service("storage", [*module, *bind], ports.storage)
+
+    def _start_functions(self) -> Iterator[Callable[[], str]]:
+        declared = [function for function in catalog.read() if function.kind == "http"]
+        for function, port in zip(declared, free_ports(len(declared)), strict=True):
+            name = function.name
+            bundle = bundles.build(name, self.run_dir / "bundles" / name)
+            env = {
+                **self.client_env(),
+                "FUNCTION_TARGET": name,
+                "FUNCTION_SOURCE": str(bundle / "main.py"),
+                "FUNCTION_SIGNATURE_TYPE": "http",
+                "FUNCTION_USE_ASGI": "true",
+                "HOST": HOST,
+                "PORT": str(port),
+                **self.function_env,
+            }
+            self.functions[name] = f"http://{HOST}:{port}"
+            command = [sys.executable, "-m", "functions_framework"]
+            yield self._service(name, command, port, env=env, cwd=bundle, path="/openapi.json")
+
+    def _start_gateway(self) -> Callable[[], str]:
+        env = {
+            **self.client_env(),
+            "HEALTHHUB_FUNCTIONS": json.dumps(self.functions),
+            "HEALTHHUB_EXPLORER": str(self.tools.node_modules / "swagger-ui-dist"),
+            "HEALTHHUB_DEMO": "1" if self.is_demo else "",
+            "HEALTHHUB_PORT": str(self.ports.gateway),
+        }
+        command = [sys.executable, "-m", "local.gateway"]
+        return self._service("gateway", command, self.ports.gateway, env=env, cwd=ROOT, path="/docs")
+
+    def _service(
+        self,
+        name: str,
+        command: list[str],
+        port: int,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        path: str = "/",
+    ) -> Callable[[], str]:
+        """Launch, and return what waits until it answers and then gives its name."""
+        process = self.launch(name, command, env or {}, cwd or self.run_dir)
+
+        def wait() -> str:
+            deadline = time.monotonic() + 60
+            while not _answers(f"http://{HOST}:{port}{path}"):
+                if process.popen.poll() is not None:
+                    raise StartFailed(process.failure())
+                if time.monotonic() > deadline:
+                    raise StartFailed(f"{name} did not answer within a minute; see {process.log}")
+                time.sleep(0.05)
+            return name
+
+        return wait
+
+
+_VARIABLE = {
+    "gateway": "HEALTHHUB_PORT",
+    "firestore": "FIRESTORE_EMULATOR_HOST=127.0.0.1:<port>",
+    "auth": "FIREBASE_AUTH_EMULATOR_HOST=127.0.0.1:<port>",
+    "storage": "STORAGE_EMULATOR_HOST=http://127.0.0.1:<port>",
+    "pubsub": "PUBSUB_EMULATOR_HOST=127.0.0.1:<port>",
+}
+
+
+@contextmanager
+def running(platform: Platform) -> Iterator[Platform]:
+    platform.start()
+    try:
+        yield platform
+    finally:
+        platform.stop()
+
+
+def end_leftovers(run_dir: Path, say: Callable[[str], None]) -> None:
+    """End what a killed run left behind in this folder; a process that got a reused id is left alone."""
+    try:
+        pids = json.loads(_pids_file(run_dir).read_text())
+    except (OSError, ValueError):
+        return
+    ended = 0
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            is_ours = any(mark in " ".join(process.cmdline()) for mark in _COMMANDS)
+        except psutil.Error:
+            continue
+        if is_ours:
+            _signal_group(pid, signal.SIGKILL)
+            psutil.wait_procs([process], timeout=5)
+            ended += 1
+    if ended:
+        say(f"ended {ended} processes that an earlier run left behind")
+    _pids_file(run_dir).unlink(missing_ok=True)
+
+
+_COMMANDS = ("emulator", "functions_framework", "local.gateway")
+
+
+def _pids_file(run_dir: Path) -> Path:
+    return run_dir / "processes.json"
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def _clean_environment() -> dict[str, str]:
+    """Ours, without what would point a child at another platform."""
+    return {k: v for k, v in os.environ.items() if not k.endswith("_EMULATOR_HOST")}
+
+
+def _signal_group(pid: int, sent: signal.Signals) -> None:
+    try:
+        os.killpg(pid, sent)
+    except ProcessLookupError:
+        pass  # it ended by itself
+
+
+def _die_with_parent() -> None:
+    """PR_SET_PDEATHSIG: if we are killed without a chance to clean up, Linux ends the child."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)

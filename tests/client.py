@@ -1,0 +1,109 @@
+"""What a mobile app would do, in one word each, for tests."""
+
+import itertools
+import secrets
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+PASSWORD = "correct horse battery"
+
+_addresses = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(1, 250), repeat=3))
+
+
+@dataclass
+class Person:
+    uid: str
+    email: str
+    role: str
+    id_token: str
+    refresh_token: str
+    user: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.id_token}"}
+
+
+class Api:
+    """Requests through the gateway; each new one comes from a loopback address of its own.
+
+    So no test meets the limits that another test used up.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        transport = httpx.AsyncHTTPTransport(local_address=next(_addresses))
+        self.http = httpx.AsyncClient(base_url=url, transport=transport, timeout=30)
+
+    async def __aenter__(self) -> "Api":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.http.aclose()
+
+    def from_elsewhere(self) -> "Api":
+        """The same platform, asked from another address."""
+        return Api(self.url)
+
+    async def call(
+        self, method: str, path: str, person: Person | None = None, **kwargs: Any
+    ) -> httpx.Response:
+        headers = {**(person.headers if person else {}), **kwargs.pop("headers", {})}
+        return await self.http.request(method, path, headers=headers, **kwargs)
+
+    async def get(self, path: str, person: Person | None = None, **kwargs: Any) -> httpx.Response:
+        return await self.call("GET", path, person, **kwargs)
+
+    async def post(self, path: str, person: Person | None = None, **kwargs: Any) -> httpx.Response:
+        return await self.call("POST", path, person, **kwargs)
+
+    async def put(self, path: str, person: Person | None = None, **kwargs: Any) -> httpx.Response:
+        return await self.call("PUT", path, person, **kwargs)
+
+    async def delete(
+        self, path: str, person: Person | None = None, **kwargs: Any
+    ) -> httpx.Response:
+        return await self.call("DELETE", path, person, **kwargs)
+
+
+def an_email() -> str:
+    return f"{secrets.token_hex(6)}@example.test"
+
+
+async def register(api: Api, role: str = "patient", **fields: Any) -> Person:
+    """A new person, from an address of their own."""
+    async with api.from_elsewhere() as elsewhere:
+        body = {
+            "email": an_email(),
+            "password": PASSWORD,
+            "display_name": "Ana García",
+            "role": role,
+            **fields,
+        }
+        answer = await elsewhere.post("/v1/register", json=body)
+    assert answer.status_code == 201, answer.text
+    return person_of(answer.json())
+
+
+async def sign_in(api: Api, email: str, password: str = PASSWORD) -> Person:
+    async with api.from_elsewhere() as elsewhere:
+        answer = await elsewhere.post("/v1/login", json={"email": email, "password": password})
+    assert answer.status_code == 200, answer.text
+    return person_of(answer.json())
+
+
+def person_of(signed_in: dict[str, Any]) -> Person:
+    user = signed_in["user"]
+    return Person(
+        user["user_id"],
+        user["email"],
+        user["role"],
+        signed_in["id_token"],
+        signed_in["refresh_token"],
+        user,
+    )
