@@ -51,7 +51,9 @@ class Health(BaseModel):
 Probe = Callable[[], Awaitable[bool]]
 
 
-def create_app(name: str, title: str, routers: Sequence[APIRouter], probes: Sequence[Probe] = ()) -> ASGIApp:
+def create_app(
+    name: str, title: str, routers: Sequence[APIRouter], probes: Sequence[Probe] = ()
+) -> ASGIApp:
     """The service `name`: its routers, `/health`, its OpenAPI document, and the edge around them.
 
     `probes` ask the outside services that it needs, beyond the database.
@@ -90,7 +92,13 @@ def create_app(name: str, title: str, routers: Sequence[APIRouter], probes: Sequ
             app,
             allow_origins=settings().cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "If-Match",
+                "If-None-Match",
+            ],
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
             max_age=3600,
         )
@@ -185,7 +193,7 @@ class Edge:
                 await self._app(scope, _limited(receive), answer.send)
         except problems.Problem as problem:  # raised while the body was read, outside any route
             await answer.problem(problem)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the last resort; it is logged
             _log.exception("unforeseen error")
             await answer.problem(problems.Internal())
         finally:

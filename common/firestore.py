@@ -98,14 +98,10 @@ class Collection(Generic[R]):
         self, *parents: str, where: Sequence[tuple[str, str, Any]], limit: int
     ) -> list[R]:
         """Up to `limit` documents in no particular order."""
-        snapshots = await _calling(
-            self._query(parents, where).limit(limit).get(timeout=DEADLINE)
-        )
+        snapshots = await _calling(self._query(parents, where).limit(limit).get(timeout=DEADLINE))
         return [self._from_snapshot(snapshot) for snapshot in snapshots]
 
-    async def find_anywhere(
-        self, where: Sequence[tuple[str, str, Any]], limit: int
-    ) -> list[str]:
+    async def find_anywhere(self, where: Sequence[tuple[str, str, Any]], limit: int) -> list[str]:
         """Paths of up to `limit` documents of every collection of this name."""
         query = firestore_client().collection_group(self.pattern.rsplit("/", 1)[-1])
         for name, operator, value in where:
@@ -115,22 +111,20 @@ class Collection(Generic[R]):
 
     async def count(self, *parents: str, where: Sequence[tuple[str, str, Any]] = ()) -> int:
         """How many match. One read per thousand index entries."""
-        result = await _calling(self._query(parents, where).count().get(timeout=DEADLINE))
+        result = await _calling(self._query(parents, where).count().get(timeout=DEADLINE))  # type: ignore[call-arg]
         return int(result[0][0].value)
 
     def _collection(self, parents: Sequence[str]) -> Any:
         return firestore_client().collection(self.pattern.format(*parents))
 
-    def _query(
-        self, parents: Sequence[str], where: Sequence[tuple[str, str, Any]]
-    ) -> AsyncQuery:
+    def _query(self, parents: Sequence[str], where: Sequence[tuple[str, str, Any]]) -> AsyncQuery:
         query = self._collection(parents)
         for name, operator, value in where:
             query = query.where(filter=FieldFilter(name, operator, value))
         return query  # type: ignore[no-any-return]
 
     def _record(self, id: str, found: document_types.Document) -> R:
-        fields = _helpers.decode_dict(found.fields, firestore_client())
+        fields: Any = _helpers.decode_dict(found.fields, firestore_client())
         return self._read(id, fields, _revision(found.update_time))
 
     def _from_snapshot(self, snapshot: Any) -> R:
@@ -275,7 +269,7 @@ async def _get_document(path: str) -> document_types.Document | None:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return None
             if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == 3:
-                raise _translated(google.from_grpc_error(error)) from error
+                raise _translated(google.from_grpc_error(error)) from error  # type: ignore[no-untyped-call]
             await asyncio.sleep(random.uniform(0.05, 0.1) * attempt)
     raise AssertionError("unreachable")
 

@@ -111,9 +111,7 @@ class Once:
         if self._path is None or used is None:
             raise IdempotencyInFlight  # given back between two looks: the client may try again
         batch = Batch()
-        batch.update(
-            self._path, {"expire_time": now() + _RESERVED_FOR}, used.revision
-        )
+        batch.update(self._path, {"expire_time": now() + _RESERVED_FOR}, used.revision)
         await batch.commit()
 
     async def _used(self) -> UsedKey | None:

@@ -57,7 +57,9 @@ class JsonFormatter(logging.Formatter):
             line["request_id"] = context.request_id
             if context.trace_id:
                 project = settings().project_id
-                line["logging.googleapis.com/trace"] = f"projects/{project}/traces/{context.trace_id}"
+                line["logging.googleapis.com/trace"] = (
+                    f"projects/{project}/traces/{context.trace_id}"
+                )
                 line["logging.googleapis.com/spanId"] = context.span_id
         if record.exc_info:
             line["exception"] = stack(*record.exc_info[1:])

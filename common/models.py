@@ -86,6 +86,17 @@ def _phone(text: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+def _email(text: str) -> str:
+    # Imported here: reads don't need it.
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        checked = validate_email(text, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        raise ValueError("Not an e-mail address") from None
+    return checked.normalized.lower()
+
+
 Line = Annotated[
     str, Field(min_length=1, max_length=200), AfterValidator(_clean), AfterValidator(_single_line)
 ]
@@ -93,6 +104,8 @@ Prose = Annotated[str, Field(min_length=1, max_length=5000), AfterValidator(_cle
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
 Phone = Annotated[str, Field(max_length=40), AfterValidator(_phone)]
 """E.164 once validated."""
+Email = Annotated[str, Field(max_length=254), AfterValidator(_email)]
+"""In lower case once validated, as Identity Platform keeps it."""
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$")]
 """BCP 47: `en`, `es-MX`, `zh-Hant-TW`."""
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
@@ -342,5 +355,3 @@ class AuditEvent(Record):
     reason: str | None = None
     request_id: str
     address: str
-
-

@@ -10,7 +10,7 @@ import binascii
 import json
 import os
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -73,5 +73,4 @@ def _tagged(value: object) -> object:
 def _untagged(value: object) -> str | int | float | bool | datetime | None:
     if isinstance(value, dict):
         return datetime.fromisoformat(value["t"])
-    assert value is None or isinstance(value, str | int | float | bool)
-    return value
+    return cast(str | int | float | bool | None, value)

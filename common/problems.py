@@ -315,7 +315,8 @@ def every(root: type[Problem] = Problem) -> Iterator[type[Problem]]:
 def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """What a route can answer besides success, for its OpenAPI document."""
     by_status: dict[int | str, list[type[Problem]]] = {}
-    for problem in (*problems, Invalid, TooManyRequests, Unavailable, Internal):
+    everywhere: tuple[type[Problem], ...] = (Invalid, TooManyRequests, Unavailable, Internal)
+    for problem in (*problems, *everywhere):
         by_status.setdefault(problem.status, []).append(problem)
     return {
         status: {

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 
 class Body(BaseModel):
@@ -13,7 +14,11 @@ class Body(BaseModel):
 
 def unchanged() -> Any:
     """For a field of an update that may be left out, and then stays as it is; null is no value for it."""
-    return Field(default=None, json_schema_extra=lambda schema: schema.pop("default"))
+    return Field(default=None, json_schema_extra=_without_default)
+
+
+def _without_default(schema: JsonDict) -> None:
+    schema.pop("default", None)
 
 
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,128}$"

@@ -25,7 +25,9 @@ def cache_dir() -> Path:
 def main() -> None:
     if sys.version_info < (3, 11):
         version = ".".join(map(str, sys.version_info[:3]))
-        sys.exit(f"HealthHub needs Python 3.11 or newer; this is {version}. Try: make PYTHON=python3.11")
+        sys.exit(
+            f"HealthHub needs Python 3.11 or newer; this is {version}. Try: make PYTHON=python3.11"
+        )
     key = hashlib.sha256(sys.version.encode() + sys.prefix.encode())
     for lock in LOCKS:
         key.update(lock.read_bytes())
@@ -50,7 +52,9 @@ def make(venv: Path) -> None:
     try:
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, capture_output=True)
     except subprocess.CalledProcessError:
-        sys.exit("Python can't make virtual environments here; on Debian: apt-get install python3-venv")
+        sys.exit(
+            "Python can't make virtual environments here; on Debian: apt-get install python3-venv"
+        )
     locks = [argument for lock in LOCKS for argument in ("-r", str(lock))]
     pip = [str(venv / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*pip, "--retries", "2", *locks], stdin=subprocess.DEVNULL)

@@ -82,7 +82,9 @@ class Gateway:
 
     async def openapi(self, request: Request) -> Response:
         """All services' OpenAPI documents as one."""
-        answers = [await self._client.get(f"{url}/openapi.json") for url in self._addresses.values()]
+        answers = [
+            await self._client.get(f"{url}/openapi.json") for url in self._addresses.values()
+        ]
         return JSONResponse(merged([answer.json() for answer in answers]))
 
 
@@ -154,9 +156,17 @@ def application() -> Starlette:
     )
 
 
-_DEMO_ACCOUNTS = ["patient@demo.healthhub.test", "doctor@demo.healthhub.test", "admin@demo.healthhub.test"]
+_DEMO_ACCOUNTS = [
+    "patient@demo.healthhub.test",
+    "doctor@demo.healthhub.test",
+    "admin@demo.healthhub.test",
+]
 
 if __name__ == "__main__":
     uvicorn.run(
-        application(), host=HOST, port=int(os.environ["HEALTHHUB_PORT"]), log_level="warning", access_log=False
+        application(),
+        host=HOST,
+        port=int(os.environ["HEALTHHUB_PORT"]),
+        log_level="warning",
+        access_log=False,
     )

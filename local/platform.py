@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -160,7 +160,7 @@ class Platform:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches us alone, and we end the group
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
             )
         process = Process(name, popen, log)
         self.processes.append(process)
@@ -224,7 +224,9 @@ class Platform:
             "HEALTHHUB_PORT": str(self.ports.gateway),
         }
         command = [sys.executable, "-m", "local.gateway"]
-        return self._service("gateway", command, self.ports.gateway, env=env, cwd=ROOT, path="/docs")
+        return self._service(
+            "gateway", command, self.ports.gateway, env=env, cwd=ROOT, path="/docs"
+        )
 
     def _service(
         self,
@@ -315,10 +317,8 @@ def _clean_environment() -> dict[str, str]:
 
 
 def _signal_group(pid: int, sent: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):  # it ended by itself
         os.killpg(pid, sent)
-    except ProcessLookupError:
-        pass  # it ended by itself
 
 
 def _die_with_parent() -> None:

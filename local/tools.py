@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,15 +137,9 @@ def _emulator(what: str, component: str, pattern: str, node: str, modules: Path)
     downloaded = f"**/{pattern.rsplit('/', 1)[-1]}"
     if not sorted(FIREBASE_EMULATORS.glob(downloaded)):
         firebase = modules / "firebase-tools" / "lib" / "bin" / "firebase.js"
-        try:
-            subprocess.run(
-                [node, str(firebase), f"setup:emulators:{name}"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=300,
-            )
-        except subprocess.TimeoutExpired:
-            pass  # told below
+        command = [node, str(firebase), f"setup:emulators:{name}"]
+        with suppress(subprocess.TimeoutExpired):  # told below
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
     if found := sorted(FIREBASE_EMULATORS.glob(downloaded)):
         return found[-1]
     raise ToolMissing(

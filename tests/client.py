@@ -8,7 +8,10 @@ from typing import Any
 
 import httpx
 
+from common.models import Role
+
 PASSWORD = "correct horse battery"
+EMAIL_DOMAIN = "@example.test"
 
 _addresses = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(1, 250), repeat=3))
 
@@ -42,7 +45,10 @@ class Api:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         await self.http.aclose()
 
@@ -72,7 +78,7 @@ class Api:
 
 
 def an_email() -> str:
-    return f"{secrets.token_hex(6)}@example.test"
+    return f"{secrets.token_hex(6)}{EMAIL_DOMAIN}"
 
 
 async def register(api: Api, role: str = "patient", **fields: Any) -> Person:
@@ -88,6 +94,34 @@ async def register(api: Api, role: str = "patient", **fields: Any) -> Person:
         answer = await elsewhere.post("/v1/register", json=body)
     assert answer.status_code == 201, answer.text
     return person_of(answer.json())
+
+
+async def make_admin(api: Api) -> Person:
+    """An administrator, made as the operator's command makes the first one."""
+    from ops.grant_role import grant_role
+
+    person = await register(api, "patient")
+    await grant_role(person.email, Role.ADMIN)
+    return await sign_in(api, person.email)
+
+
+A_PROFILE: dict[str, Any] = {
+    "name": "Dr. Inés García",
+    "specialties": ["cardiology"],
+    "languages": ["es-MX", "en"],
+    "location": {"address": "1 High Street", "city": "Oaxaca", "country": "MX"},
+}
+
+
+async def a_listed_doctor(api: Api, admin: Person, **fields: Any) -> Person:
+    """A doctor whose profile is entered and verified."""
+    person = await register(api, "doctor")
+    answer = await api.post("/v1/doctors", person, json={**A_PROFILE, **fields})
+    assert answer.status_code == 201, answer.text
+    verified = {"is_verified": True, "note": "licence seen"}
+    answer = await api.put(f"/v1/doctors/{person.uid}/verification", admin, json=verified)
+    assert answer.status_code == 200, answer.text
+    return person
 
 
 async def sign_in(api: Api, email: str, password: str = PASSWORD) -> Person:

@@ -5,32 +5,123 @@ leftovers do.
 """
 
 import os
+import re
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it remarks on every child that is started
+
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from local import tools
-from local.platform import Platform, Ports, running
-from tests.client import Api
+from local.platform import HOST, Platform, Ports, running
+from tests.client import EMAIL_DOMAIN, PASSWORD, Api, Person, make_admin, register
+from tests.indexes import is_declared
+from tests.recorder import Recorder
+
+# Whatever a test registers carries these; no log may ever hold one.
+CANARIES = (PASSWORD, EMAIL_DOMAIN, "García", "canary")
+
+_figures: list[tuple[str, str, str]] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--promises", action="store_true", help="print the promises' figures")
 
 
 @pytest.fixture(scope="session")
-def platform() -> Iterator[Platform]:
+def ports() -> Ports:
+    return Ports.free()
+
+
+@pytest.fixture(scope="session")
+def recorder(ports: Ports) -> Iterator[Recorder]:
+    started = Recorder(f"{HOST}:{ports.firestore}")
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def platform(ports: Ports, recorder: Recorder) -> Iterator[Platform]:
     with tempfile.TemporaryDirectory(prefix="healthhub-tests-") as run_dir:
         started = Platform(
             tools.find(),
-            Ports.free(),
+            ports,
             Path(run_dir),
-            function_env={"REQUESTS_PER_MINUTE": "1000000"},
+            function_env={
+                "REQUESTS_PER_MINUTE": "1000000",
+                "FIRESTORE_EMULATOR_HOST": recorder.address,
+                "CORS_ORIGINS": "https://app.healthhub.test",
+            },
+            is_demo=True,
         )
         with running(started):
             os.environ.update(started.client_env())  # tests look into the stores themselves
             yield started
+        leaks = found_in_logs(started, CANARIES)
+        assert not leaks, f"patient data in logs: {leaks[:5]}"
+
+
+def found_in_logs(platform: Platform, canaries: tuple[str, ...]) -> list[str]:
+    """Log lines of functions and gateway that hold one of these."""
+    logs = [platform.run_dir / "logs" / f"{name}.log" for name in (*platform.functions, "gateway")]
+    lines = [line for log in logs for line in log.read_text(errors="replace").splitlines()]
+    assert lines, "the functions logged nothing, so this would prove nothing"
+    return [line for line in lines if any(canary in line for canary in canaries)]
 
 
 @pytest.fixture(scope="session")
 async def api(platform: Platform) -> AsyncIterator[Api]:
     async with Api(platform.url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+async def admin(api: Api) -> Person:
+    return await make_admin(api)
+
+
+@pytest.fixture
+async def patient(api: Api) -> Person:
+    return await register(api, "patient")
+
+
+@pytest.fixture
+async def doctor(api: Api) -> Person:
+    """A doctor's account; `tests.client.a_listed_doctor` makes a profile too."""
+    return await register(api, "doctor")
+
+
+@pytest.fixture(autouse=True)
+def every_query_is_indexed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Promise 16, for the whole suite: a test that causes a query without its index fails."""
+    yield
+    if "platform" in request.fixturenames:
+        recorder: Recorder = request.getfixturevalue("recorder")
+        undeclared = [shape for shape in recorder.shapes if not is_declared(shape)]
+        recorder.shapes.difference_update(undeclared)  # blame this test only
+        assert not undeclared, f"no index declared for {undeclared}"
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
+    """Record a promise's figure, for the table of `make promises`."""
+    number = re.match(r"test_p(\d\d)_", request.node.name)
+
+    def record(what: str, value: object) -> None:
+        _figures.append((number[1] if number else "", what, str(value)))
+
+    return record
+
+
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    if not config.getoption("--promises"):
+        return
+    table = Table("promise", "figure", "value", title="Promises", title_justify="left")
+    for row in sorted(_figures):
+        table.add_row(*row)
+    Console().print(table)

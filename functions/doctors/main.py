@@ -1,8 +1,9 @@
 """Doctors: the public directory, profiles, and their verification."""
 
+from typing import Any
+
 import functions_framework.aio
 from starlette.requests import Request
-from starlette.types import ASGIApp
 
 from common.app import create_app
 
@@ -12,5 +13,5 @@ app = create_app("doctors", "HealthHub doctors", [router])
 
 
 @functions_framework.aio.http
-async def doctors(request: Request) -> ASGIApp:
-    return app
+async def doctors(request: Request) -> Any:
+    return app  # an ASGI application: the framework serves it as it would a response

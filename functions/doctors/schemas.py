@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self, cast
 
 from pydantic import BaseModel, Field
 
@@ -103,7 +103,7 @@ class DoctorPublic(BaseModel):
     update_time: datetime
 
     @classmethod
-    def of(cls, doctor: Doctor) -> "DoctorPublic":
+    def of(cls, doctor: Doctor) -> Self:
         # Constructed, not validated: these values were validated when they were read.
         fields = {
             name: getattr(doctor, name) for name in cls.model_fields if name in Doctor.model_fields
@@ -112,7 +112,7 @@ class DoctorPublic(BaseModel):
         if doctor.rating_count >= FEWEST_RATINGS:
             average = round(doctor.rating_sum / doctor.rating_count, 1)
         rating = Rating(average=average, count=doctor.rating_count)
-        return cls.model_construct(doctor_id=doctor.id, rating=rating, **fields)
+        return cast(Self, cls.model_construct(doctor_id=doctor.id, rating=rating, **fields))
 
 
 class DoctorOwn(DoctorPublic):

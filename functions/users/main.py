@@ -1,8 +1,9 @@
 """Users: accounts, sign-in, profiles, roles and the devices that notifications go to."""
 
+from typing import Any
+
 import functions_framework.aio
 from starlette.requests import Request
-from starlette.types import ASGIApp
 
 from common import identity
 from common.app import create_app
@@ -13,5 +14,5 @@ app = create_app("users", "HealthHub users", [router], probes=[identity.is_reach
 
 
 @functions_framework.aio.http
-async def users(request: Request) -> ASGIApp:
-    return app
+async def users(request: Request) -> Any:
+    return app  # an ASGI application: the framework serves it as it would a response

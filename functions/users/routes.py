@@ -45,7 +45,9 @@ from .schemas import (
 router = APIRouter()
 
 Uid = Annotated[str, Path(alias="user_id", pattern=ID_PATTERN)]
-PushTokenPath = Annotated[str, Path(alias="token", max_length=1000, pattern=r"^[A-Za-z0-9][A-Za-z0-9_:\-]{15,999}$")]
+PushTokenPath = Annotated[
+    str, Path(alias="token", max_length=1000, pattern=r"^[A-Za-z0-9][A-Za-z0-9_:\-]{15,999}$")
+]
 IfMatch = Annotated[str | None, Header(description=IF_MATCH)]
 
 

@@ -4,9 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from common.models import (
+    Email,
     Language,
     Line,
     Phone,
@@ -20,19 +21,6 @@ from common.models import (
 from common.pages import PageQuery
 from common.schemas import Body, unchanged
 
-
-def _email(text: str) -> str:
-    # Imported here: profile reads don't need it.
-    from email_validator import EmailNotValidError, validate_email
-
-    try:
-        checked = validate_email(text, check_deliverability=False, test_environment=True)
-    except EmailNotValidError:
-        raise ValueError("Not an e-mail address") from None
-    return checked.normalized.lower()  # as Identity Platform keeps it
-
-
-Email = Annotated[str, Field(max_length=254), AfterValidator(_email)]
 Password = Annotated[SecretStr, Field(min_length=8, max_length=128)]
 
 
@@ -105,7 +93,7 @@ class UserPublic(BaseModel):
 
     @classmethod
     def of(cls, user: User) -> "UserPublic":
-        return cls(user_id=user.id, **user.model_dump(include=cls.model_fields.keys()))
+        return cls(user_id=user.id, **user.model_dump(include=set(cls.model_fields)))
 
 
 class Tokens(BaseModel):

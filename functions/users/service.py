@@ -173,9 +173,7 @@ async def reset_password(email: str, address: str) -> None:
 async def list_(admin: Principal, wish: UserFilter) -> tuple[list[User], str | None]:
     event = audit.event(admin, "users.list", "users", None)
     email = wish.email.strip().lower() if wish.email else None
-    return await audit.reading(
-        event, repository.list_(wish.role, wish.is_active, email, wish)
-    )
+    return await audit.reading(event, repository.list_(wish.role, wish.is_active, email, wish))
 
 
 async def get(caller: Principal, uid: str) -> User:

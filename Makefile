@@ -1,0 +1,47 @@
+# Everything starts here. On a fresh machine with Python 3.11 and make, each target sets up what it needs.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev seed test coverage promises check bench lock
+
+help:  ## Show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo '  Options:        test: SERVICE=users (one service), ARGS="-k name" (for pytest); all: PYTHON=python3.12'
+
+setup:
+	@$(PYTHON) local/bootstrap.py
+
+dev: setup  ## Start the whole platform here, with demo data; Ctrl-C stops it
+	@$(RUN) -m local dev
+
+seed: setup  ## Fill the demo data into the platform that `make dev` started
+	@$(RUN) -m local seed
+
+test: setup  ## Run all tests on a platform of their own
+	@$(RUN) -m pytest $(if $(SERVICE),tests/functions/$(SERVICE)) $(ARGS)
+
+coverage: setup  ## Run all tests and show which branches they miss
+	@$(RUN) -m tests.coverage
+
+promises: setup  ## Run the tests of docs/promises and print a table of figures
+	@$(RUN) -m pytest -q -k test_p --promises $(ARGS)
+
+check: setup  ## Lint, format, types, catalogue, documents
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy common functions local ops tests
+	@$(RUN) -m tests.coverage --at-least
+
+bench: setup  ## Measure the budgets, as ratios, side by side
+	@$(RUN) -m tests.bench
+
+lock: setup  ## Pin requirements.txt, requirements-dev.txt and local/package-lock.json anew
+	@$(RUN) -m pip install --quiet --target .healthhub/uv uv
+	@.healthhub/uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-annotate --upgrade pyproject.toml -o requirements.txt
+	@.healthhub/uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-annotate --upgrade --group dev -c requirements.txt -o requirements-dev.txt
+	@cd local && npm install --package-lock-only --ignore-scripts && sed -i.bak '/"resolved": /d' package-lock.json && rm package-lock.json.bak

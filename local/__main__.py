@@ -1,0 +1,127 @@
+"""`python -m local dev | seed | doctor`: what `make dev` and `make seed` run."""
+
+import os
+import signal
+import time
+import urllib.request
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from local import tools
+from local.bootstrap import ROOT
+from local.platform import HOST, Platform, Ports, StartFailed
+
+cli = typer.Typer(add_completion=False, help="HealthHub on this machine.", no_args_is_help=True)
+console = Console(highlight=False)
+RUN_DIR = ROOT / ".healthhub"
+
+
+@cli.command()
+def dev(
+    seed: Annotated[bool, typer.Option(help="Fill in the demo data.")] = True,
+) -> None:
+    """Start everything, and keep it running until Ctrl-C."""
+    started = time.monotonic()
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        with console.status("Looking for Java, Node and the emulators …"):
+            found = tools.find()
+        platform = Platform(found, Ports.usual(), RUN_DIR, is_demo=True, say=_tell)
+        with console.status("Starting emulators, functions and gateway …"):
+            platform.start()
+    except (tools.ToolMissing, StartFailed) as problem:
+        console.print(f"[red]✗[/] {problem}")
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        raise typer.Exit(130) from None
+    try:
+        if seed:
+            with console.status("Filling in the demo data …"):
+                _seed(platform)
+        _welcome(platform, time.monotonic() - started)
+        _follow(platform)
+    except KeyboardInterrupt:
+        console.print()
+    finally:
+        with console.status("Stopping …"):
+            platform.stop()
+        console.print("Stopped. Nothing is left running.")
+
+
+@cli.command()
+def seed() -> None:
+    """Fill the demo data into the platform that `make dev` started; again is no harm."""
+    platform = Platform(tools.find(), Ports.usual(), RUN_DIR, is_demo=True, say=_tell)
+    try:
+        urllib.request.urlopen(f"http://{HOST}:{platform.ports.auth}", timeout=2).close()
+    except OSError:
+        console.print("[red]✗[/] The platform is not running: start it with `make dev` first.")
+        raise typer.Exit(1) from None
+    _seed(platform)
+
+
+def _seed(platform: Platform) -> None:
+    os.environ.update(platform.client_env())
+    from local import seed as demo  # after the environment says where the emulators are
+
+    counts = demo.fill()
+    _tell("demo data: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+def _welcome(platform: Platform, seconds: float) -> None:
+    ports = platform.ports
+    table = Table(title="HealthHub is running", title_justify="left", show_header=False)
+    for what, address in (
+        ("API", f"{platform.url}/v1"),
+        ("API explorer", f"{platform.url}/docs"),
+        ("Firestore emulator", f"{HOST}:{ports.firestore}"),
+        ("Firebase Auth emulator", f"{HOST}:{ports.auth}"),
+        ("Pub/Sub emulator", f"{HOST}:{ports.pubsub}"),
+        ("Storage emulator", f"{HOST}:{ports.storage}"),
+        *((f"function {name}", url) for name, url in platform.functions.items()),
+        ("logs", str((platform.run_dir / "logs").relative_to(ROOT))),
+    ):
+        table.add_row(what, address)
+    console.print(table)
+    accounts = Table(
+        title="Demo accounts, all with the password healthhub-demo", title_justify="left"
+    )
+    accounts.add_column("e-mail")
+    accounts.add_column("role")
+    for role in ("admin", "doctor", "patient"):
+        accounts.add_row(f"{role}@demo.healthhub.test", role)
+    console.print(accounts)
+    console.print(
+        f"Ready after {seconds:.0f} seconds. Ctrl-C stops everything. Requests appear here:"
+    )
+
+
+def _follow(platform: Platform) -> None:
+    """Show each request as the gateway reports it, and end when a process does."""
+    log = platform.run_dir / "logs" / "gateway.log"
+    with log.open() as lines:
+        while (failed := platform.failed()) is None:
+            if line := lines.readline():
+                console.print(f"  {line.rstrip()}", markup=False)
+            else:
+                time.sleep(0.2)
+    console.print(f"[red]✗[/] {failed.failure()}")
+    raise typer.Exit(1)
+
+
+def _tell(line: str) -> None:
+    console.print(f"[green]✓[/] {line}")
+
+
+def _as_interrupt(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    cli(prog_name=f"python -m {Path(__file__).parent.name}")

@@ -1,0 +1,66 @@
+"""`python -m ops …`: run with the project's own credentials, or against the emulators."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from common.models import Role
+from common.settings import ConfigurationError, settings
+from ops.grant_role import NoSuchAccount
+from ops.import_users import NotImportable
+
+cli = typer.Typer(add_completion=False, no_args_is_help=True, help="HealthHub's operator commands.")
+console = Console(highlight=False)
+
+
+@cli.callback()
+def check_environment() -> None:
+    try:
+        settings()
+    except ConfigurationError as problem:
+        _fail(str(problem))
+
+
+@cli.command()
+def grant_role(email: str, role: Role) -> None:
+    """Give an account a role; the first administrator is made so."""
+    from ops.grant_role import grant_role
+
+    try:
+        uid = asyncio.run(grant_role(email, role))
+    except NoSuchAccount as problem:
+        _fail(str(problem))
+    console.print(f"{uid} is now {role}; it counts everywhere within 30 seconds")
+
+
+@cli.command()
+def import_users(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)],
+) -> None:
+    """Import users with bcrypt hashes from CSV; exits with 1 if a line was bad."""
+    from ops.import_users import import_users
+
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            report = asyncio.run(import_users(lines))
+    except NotImportable as problem:
+        _fail(str(problem))
+    for number, reason in report.bad_lines:
+        console.print(f"line {number}: {reason}", markup=False)
+    console.print(
+        f"{report.imported} imported, {report.present} already there, {len(report.bad_lines)} bad"
+    )
+    if report.bad_lines:
+        raise typer.Exit(1)
+
+
+def _fail(reason: str) -> None:
+    console.print(f"[red]✗[/] {reason}")
+    raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m ops")
