@@ -73,18 +73,23 @@ class Once:
         if (used := await self.finished()) is not None:
             raise Replay(used)
 
-    async def reserve(self) -> None:
-        """Claim the key before an effect outside the database; raises as `finished` does, or `Replay`."""
+    async def reserve(self) -> UsedKey | None:
+        """Claim the key before an effect outside the database; the first answer if there is one.
+
+        Raises as `finished` does.
+        """
         if self._path is None:
-            return
+            return None
         batch = Batch()
         batch.create(self._path, self._key(0, "", None, _RESERVED_FOR))
         try:
             await batch.commit()
         except AlreadyExists:
-            await self.replay()
+            if (used := await self.finished()) is not None:
+                return used
             await self._take_over()
         self._is_reserved = True
+        return None
 
     async def release(self) -> None:
         """Give a reserved key back: there was no effect, and the client may try again."""
@@ -164,7 +169,7 @@ FirstTime = Annotated[Once, Depends(replayed)]
 """For a route whose effect is one batch: a finished request is replayed before the route runs."""
 
 ByHand = Annotated[Once, Depends(unreplayed)]
-"""For a route whose answer can't be stored: it asks `finished` itself."""
+"""For a route whose answer can't be stored: it reserves the key itself."""
 
 
 def install(app: FastAPI) -> None:

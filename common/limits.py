@@ -11,13 +11,13 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from common.firestore import Batch, now
-from common.problems import SignInRefused, TooManyRequests
+from common.problems import SignInRefused, TooManyRequests, Unavailable
 from common.settings import settings
 
 
@@ -67,32 +67,42 @@ class _Window:
 _window = _Window()
 
 
-async def spend(*limited: tuple[Limit, str]) -> int:
+Limited = tuple[Limit, str]
+"""A limit, and whose it is: an address, an account."""
+
+
+async def spend(*limited: Limited, moment: float | None = None) -> int:
     """Count one attempt against each limit; returns the first limit's new count.
+
+    An attempt that one limit stops was not made, so the others get it back:
+    else who is stopped at their own limit could still use up an account's.
 
     Raises `TooManyRequests` when a limit is passed and `Unavailable` when
     they can't be counted.
     """
-    moment = time.time()
+    moment = moment or time.time()
     batch = Batch()
-    paths = [_path(limit, key, moment) for limit, key in limited]
-    for (limit, _), path in zip(limited, paths, strict=True):
-        batch.increment(path, 1, {"expire_time": now() + timedelta(seconds=2 * limit.seconds)})
-    counts = (await batch.commit()).counts
-    for (limit, _), path in zip(limited, paths, strict=True):
-        if counts[path] > limit.most:
-            raise TooManyRequests(limit.seconds - int(moment) % limit.seconds)
-    return counts[paths[0]]
+    for limit, key in limited:
+        expire_time = now() + timedelta(seconds=2 * limit.seconds)
+        batch.increment(_path(limit, key, moment), 1, {"expire_time": expire_time})
+    counts = list((await batch.commit()).counts.values())
+    stopping = [pair for pair, count in zip(limited, counts, strict=True) if count > pair[0].most]
+    if stopping:
+        await _give_back([pair for pair in limited if pair not in stopping], moment)
+        seconds = max(limit.seconds for limit, _ in stopping)
+        raise TooManyRequests(seconds - int(moment) % seconds)
+    return counts[0]
 
 
 @asynccontextmanager
-async def failures_only(*limited: tuple[Limit, str]) -> AsyncIterator[None]:
+async def failures_only(*limited: Limited) -> AsyncIterator[None]:
     """Within this block, only a `SignInRefused` is counted; after a few, each waits longer.
 
     The attempt is counted before it is made and given back if it succeeds or
     could not be made, so attempts in parallel can't slip through together.
     """
-    count = await spend(*limited)
+    moment = time.time()
+    count = await spend(*limited, moment=moment)
     if count > _SLOW_AFTER:
         await asyncio.sleep(_SLOW_STEP * (count - _SLOW_AFTER))
     try:
@@ -100,17 +110,19 @@ async def failures_only(*limited: tuple[Limit, str]) -> AsyncIterator[None]:
     except SignInRefused:
         raise
     except BaseException:
-        await _give_back(limited)
+        await _give_back(limited, moment)
         raise
-    else:
-        await _give_back(limited)
+    await _give_back(limited, moment)
 
 
-async def _give_back(limited: tuple[tuple[Limit, str], ...]) -> None:
+async def _give_back(limited: Sequence[Limited], moment: float) -> None:
+    if not limited:
+        return
     batch = Batch()
     for limit, key in limited:
-        batch.increment(_path(limit, key, time.time()), -1, {})
-    await batch.commit()
+        batch.increment(_path(limit, key, moment), -1, {})
+    with suppress(Unavailable):  # then the attempt stays counted, which errs on the safe side
+        await batch.commit()
 
 
 def _path(limit: Limit, key: str, moment: float) -> str:

@@ -1,6 +1,7 @@
 """The use cases of the directory and of doctors' profiles."""
 
 import asyncio
+import random
 import time
 from typing import Any
 
@@ -138,7 +139,7 @@ async def _change(
     Without `If-Match` a change that meets another is applied again on top of
     it; with it, the caller is told (`RecordChanged`).
     """
-    for _ in range(5):
+    for attempt in range(8):
         doctor = await get(caller, doctor_id)
         if not policy.can_update(caller, doctor):
             raise Forbidden
@@ -150,4 +151,5 @@ async def _change(
         except RecordChanged:
             if revision != ANY_REVISION:
                 raise
+            await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
     raise Busy

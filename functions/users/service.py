@@ -45,10 +45,9 @@ async def register(wish: Registration, address: str, once: Once) -> SignedIn:
     be stored the account is taken back; if even that fails, or the process
     dies, registering again with the same password completes what is there.
     """
-    if (await once.finished()) is not None:
-        return await _signed_in(wish.email, wish.password.get_secret_value())
     await limits.spend((limits.REGISTER_ADDRESS, address))
-    await once.reserve()
+    if await once.reserve() is not None:  # done before; tokens are not stored, so it signs in anew
+        return await _signed_in(wish.email, wish.password.get_secret_value())
     try:
         uid, is_new = await _account_for(wish)
         try:

@@ -1,0 +1,294 @@
+"""Promises 1, 2, 3, 7 and 9: who may do what, and what strangers can learn."""
+
+import asyncio
+import json
+import secrets
+import time
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from common.auth import users
+from common.firestore import Collection
+from common.models import Doctor, User
+from local.platform import Platform
+from tests.client import (
+    A_PROFILE,
+    PASSWORD,
+    Api,
+    Person,
+    a_listed_doctor,
+    an_email,
+    make_admin,
+    register,
+)
+from tests.promises.matrix import IDENTITIES, ROWS, Row
+
+doctors = Collection(Doctor, "doctors")
+
+
+async def six(api: Api) -> dict[str, Person | None]:
+    admin = await make_admin(api)
+    return {
+        "anonymous": None,
+        "patient": await register(api),
+        "other patient": await register(api),
+        "doctor": await a_listed_doctor(api, admin),
+        "other doctor": await a_listed_doctor(api, admin),
+        "admin": admin,
+    }
+
+
+async def ask(api: Api, row: Row, identity: str, people: dict[str, Person | None]) -> int:
+    """The status that this identity gets for this operation."""
+    patient, doctor = people["patient"], people["doctor"]
+    assert patient
+    assert doctor
+    words = {
+        "user_id": patient.uid,
+        "doctor_id": doctor.uid,
+        "specialty": "cardiology",
+        "token": f"token-{secrets.token_hex(12)}",
+        "push_token": f"token-{secrets.token_hex(12)}",
+        "email": an_email(),
+        "patient_email": patient.email,
+        "refresh_token": patient.refresh_token,
+    }
+    body = json.dumps(row.body_for(identity))
+    if "{new_doctor_id}" in body:
+        words["new_doctor_id"] = (await register(api, "doctor")).uid
+    for word, value in words.items():
+        body = body.replace("{" + word + "}", value)
+    method, path = row.operation.split()
+    answer = await api.call(
+        method,
+        "/v1" + path.format(**words),
+        people[identity],
+        **({} if row.body is None else {"json": json.loads(body)}),
+    )
+    return answer.status_code
+
+
+async def test_p01_every_operation_follows_the_declared_matrix(
+    api: Api, platform: Platform, figure: Any
+) -> None:
+    document = (await api.get("/openapi.json")).json()
+    operations = {
+        f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+    }
+    assert operations == {row.operation for row in ROWS}
+
+    shared = await six(api)
+    wrong = []
+    for row in ROWS:
+        for identity, expected in zip(IDENTITIES, row.statuses, strict=True):
+            people = await six(api) if row.is_destructive else shared
+            async with api.from_elsewhere() as elsewhere:
+                status = await ask(elsewhere, row, identity, people)
+            if status != expected:
+                wrong.append((row.operation, identity, expected, status))
+    cells = len(ROWS) * len(IDENTITIES)
+    figure("cells right / all", f"{cells - len(wrong)} / {cells}")
+    figure("leaks", sum(status < 300 <= expected for _, _, expected, status in wrong))
+    assert not wrong
+
+
+STRANGER_ROUTES: list[tuple[str, str, Any]] = [
+    ("GET", "/v1/users/{}", None),
+    ("PUT", "/v1/users/{}", {"language": "de"}),
+    ("DELETE", "/v1/users/{}", None),
+    ("GET", "/v1/doctors/{}", None),
+    ("PUT", "/v1/doctors/{}", {"is_accepting_patients": False}),
+    ("DELETE", "/v1/doctors/{}", None),
+]
+
+
+async def test_p02_a_strangers_record_looks_like_one_that_does_not_exist(
+    api: Api, patient: Person, figure: Any
+) -> None:
+    other = await register(api)
+    unlisted = await register(api, "doctor")
+    await api.post("/v1/doctors", unlisted, json=A_PROFILE)
+    curious = await register(api, "doctor")
+    told_apart = []
+    for method, path, body in STRANGER_ROUTES:
+        theirs = unlisted.uid if "doctors" in path else other.uid
+        for someone in (patient, curious):
+            answers = [
+                await api.call(method, path.format(uid), someone, json=body)
+                for uid in (theirs, "nobody" + secrets.token_hex(11))
+            ]
+            first, second = (_without_occurrence(answer) for answer in answers)
+            assert first["status"] == 404
+            if first != second:
+                told_apart.append((method, path, first, second))
+    figure("distinguishable", len(told_apart))
+    assert not told_apart
+
+
+def _without_occurrence(answer: httpx.Response) -> dict[str, Any]:
+    body = {**answer.json(), "instance": ""}
+    headers = sorted(set(answer.headers) - {"date"})
+    return {"status": answer.status_code, "body": body, "headers": headers}
+
+
+# ---------------------------------------------------------------- promise 3
+
+PROTECTED = sorted({*User.model_fields, *Doctor.model_fields, "user_id", "uid", "owner", "admin"})
+
+_VALUES = st.sampled_from(["admin", True, False, 5, "nobody", ["x"], {"role": "admin"}, None])
+
+_BODIES: list[tuple[str, str, dict[str, Any]]] = [
+    ("PUT", "/v1/users/{uid}", {"language": "de"}),
+    ("PUT", "/v1/users/{uid}", {"reminders": {"channels": ["email"], "minutes_before": [60]}}),
+    ("PUT", "/v1/doctors/{uid}", {"languages": ["en"]}),
+    ("PUT", "/v1/doctors/{uid}", {"location": A_PROFILE["location"]}),
+    ("POST", "/v1/users/me/devices", {"token": "a-token-of-a-phone", "platform": "ios"}),
+    ("POST", "/v1/doctors", A_PROFILE),
+]
+
+
+@pytest.fixture(scope="module")
+async def owner(api: Api) -> Person:
+    person = await register(api, "doctor")
+    await api.post("/v1/doctors", person, json=A_PROFILE)
+    return person
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(data=st.data())
+def test_p03_no_body_sets_what_is_not_its_senders_to_set(
+    data: st.DataObject, owner: Person, platform: Platform
+) -> None:
+    method, path, body = data.draw(st.sampled_from(_BODIES))
+    body = json.loads(json.dumps(body))
+    where: Any = body
+    nested = [value for value in body.values() if isinstance(value, dict)]
+    if nested and data.draw(st.booleans()):
+        where = nested[0]
+    name = data.draw(st.sampled_from(PROTECTED))
+    if name in where or (where is body and name in _ALLOWED[path]):
+        return
+    where[name] = data.draw(_VALUES)
+    answer = httpx.request(
+        method, platform.url + path.format(uid=owner.uid), headers=owner.headers, json=body
+    )
+    assert answer.status_code in (403, 422), (path, body, answer.text)
+    if answer.status_code == 422:
+        assert answer.json()["errors"]
+
+
+_ALLOWED = {
+    "/v1/users/{uid}": {"display_name", "phone", "language", "time_zone", "reminders"},
+    "/v1/doctors/{uid}": {
+        *("name", "specialties", "languages", "location", "qualifications", "biography", "fee"),
+        "is_accepting_patients",
+    },
+    "/v1/users/me/devices": {"token", "platform"},
+    "/v1/doctors": {
+        *("name", "specialties", "languages", "location", "qualifications", "biography", "fee"),
+        "is_accepting_patients",
+    },
+}
+
+
+async def test_p03_after_all_those_attempts_the_protected_fields_are_as_they_were(
+    owner: Person, figure: Any
+) -> None:
+    user, profile = await users.get(owner.uid), await doctors.get(owner.uid)
+    assert user
+    assert profile
+    protected = (user.role, user.is_active, user.email, profile.is_verified, profile.rating_count)
+    figure("forbidden writes", int(protected != ("doctor", True, owner.email, False, 0)))
+    assert protected == ("doctor", True, owner.email, False, 0)
+
+
+# ---------------------------------------------------------------- promise 7
+
+
+async def test_p07_a_demoted_disabled_or_signed_out_account_is_refused_within_30_seconds(
+    api: Api, admin: Person, figure: Any
+) -> None:
+    """Asked of the doctors function, which hears of it only by reading the profile again."""
+    demoted, disabled, gone = (
+        await make_admin(api),
+        await register(api, "doctor"),
+        await register(api, "doctor"),
+    )
+    for person in (demoted, disabled, gone):
+        answer = await api.put(
+            "/v1/doctors/nobody/verification", person, json={"is_verified": True}
+        )
+        assert answer.status_code == (404 if person is demoted else 403)  # so it is cached there
+    started = time.monotonic()
+    await api.put(f"/v1/users/{demoted.uid}/role", admin, json={"role": "patient"})
+    await api.delete(f"/v1/users/{disabled.uid}", admin)
+    await api.post("/v1/logout", gone)
+
+    async def until(person: Person, status: int) -> float:
+        while time.monotonic() - started < 40:
+            answer = await api.put(
+                "/v1/doctors/nobody/verification", person, json={"is_verified": True}
+            )
+            if answer.status_code == status:
+                return time.monotonic() - started
+            await asyncio.sleep(0.25)
+        return 99.0
+
+    took = await asyncio.gather(until(demoted, 403), until(disabled, 401), until(gone, 401))
+    figure("seconds (demoted, disabled, signed out)", ", ".join(f"{t:.1f}" for t in took))
+    assert max(took) <= 31
+
+
+# ---------------------------------------------------------------- promise 9
+
+
+async def test_p09_sign_in_and_reset_do_not_tell_who_has_an_account(
+    api: Api, patient: Person, figure: Any
+) -> None:
+    disabled = await register(api)
+    await api.delete("/v1/users/me".replace("me", disabled.uid), disabled)
+    unknown = an_email()
+    wrong = "wrong password"
+    sign_ins = [(unknown, wrong), (patient.email, wrong), (disabled.email, PASSWORD)]
+    answers = []
+    for email, password in sign_ins:
+        async with api.from_elsewhere() as elsewhere:
+            body = {"email": email, "password": password}
+            answers.append(await elsewhere.post("/v1/login", json=body))
+    resets = [
+        await api.post("/v1/password-reset", json={"email": email})
+        for email in (unknown, patient.email, disabled.email)
+    ]
+    assert {a.status_code for a in answers} == {401}
+    assert {r.status_code for r in resets} == {202}
+    first, *others = map(_without_occurrence, answers)
+    figure("distinguishable", sum(other != first for other in others))
+    assert all(other == first for other in others)
+    assert {r.content for r in resets} == {b""}
+
+
+async def test_p09_registration_tells_no_more_than_that_an_address_is_taken(
+    api: Api, patient: Person
+) -> None:
+    body = {"email": patient.email, "display_name": "B", "role": "doctor"}
+    answers = []
+    for password in (PASSWORD, "another password"):
+        async with api.from_elsewhere() as elsewhere:
+            answers.append(
+                await elsewhere.post("/v1/register", json={**body, "password": password})
+            )
+    with_right, with_wrong = map(_without_occurrence, answers)
+    assert with_right["status"] == 409
+    assert with_right == with_wrong
+    user = await users.get(patient.uid)
+    assert user is not None
+    assert user.role == "patient"
