@@ -66,6 +66,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,  # what clients are generated from
     )
     problems.install(app)
     idempotency.install(app)
@@ -80,7 +81,7 @@ def create_app(
             tags=["health"],
             include_in_schema=path != "/health",
             response_model=Health,
-            operation_id=f"{name}_health",
+            name=f"{name}_health",
             summary=f"Health of {name}",
             responses={503: {"model": Health, "description": "Unhealthy"}},
         )

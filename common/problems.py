@@ -405,6 +405,8 @@ _BY_STATUS: dict[int, type[Problem]] = {
 
 def from_http(error: HTTPException) -> Problem:
     """The framework's own refusals: no such path, no such method, a body it could not read."""
+    if isinstance(error.__cause__, Problem):  # raised while the framework read the body
+        return error.__cause__
     problem = _BY_STATUS.get(error.status_code, Internal)()
     problem.headers.update(error.headers or {})
     return problem

@@ -48,8 +48,6 @@ class Gateway:
         started = time.perf_counter()
         path = request.url.path.removeprefix("/v1")
         function = self._function_for(path)
-        if function is None:
-            return problems.respond(problems.NotFound("No service answers at this path."))
         url = httpx.URL(
             self._addresses[function.name],
             raw_path=_target(request),
@@ -75,10 +73,12 @@ class Gateway:
         ]
         return response
 
-    def _function_for(self, path: str) -> catalog.Function | None:
+    def _function_for(self, path: str) -> catalog.Function:
+        """A URL map has a default service: the first, which knows to answer 404."""
+        default = next(iter(self._declared.values()))
         if path.startswith("/health/"):
-            return self._declared.get(path.removeprefix("/health/"))
-        return next((f for f in self._declared.values() if f.answers(path)), None)
+            return self._declared.get(path.removeprefix("/health/"), default)
+        return next((f for f in self._declared.values() if f.answers(path)), default)
 
     async def openapi(self, request: Request) -> Response:
         """All services' OpenAPI documents as one."""

@@ -235,19 +235,21 @@ async def _current(uid: str) -> User:
 
 async def add_device(caller: Principal, wish: DeviceCreate, once: Once) -> Device:
     """Send this account's notifications to a device too; adding it again changes nothing."""
-    elsewhere, count = await asyncio.gather(
-        repository.holders(wish.token), repository.count_devices(caller.uid)
+    holders, count, present = await asyncio.gather(
+        repository.holders(wish.token),
+        repository.count_devices(caller.uid),
+        repository.get_device(caller.uid, wish.token),
     )
+    if present is not None:
+        return present
     if count >= repository.MOST_DEVICES:
         raise TooManyDevices
     moment = now()
     device = Device(create_time=moment, update_time=moment, **wish.model_dump())
-    mine = f"users/{caller.uid}/devices/{wish.token}"
-    others = [path for path in elsewhere if path != mine]
     answer = DevicePublic.model_validate(device.model_dump())
     event = _event(caller, "users.add-device", caller.uid)
     try:
-        await repository.put_device(caller.uid, device, others, once, answer, event)
+        await repository.put_device(caller.uid, device, holders, once, answer, event)
     except AlreadyExists:
         await once.replay()
         return await repository.get_device(caller.uid, wish.token) or device
