@@ -1,0 +1,292 @@
+"""The rules with one thing wrong each, and the pair of the table that must notice it.
+
+A mutant is made from the text of the rules: from where `after` stands, the
+first `old` becomes `new`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    after: str
+    old: str
+    new: str
+    noticed_by: str
+    """The pair that no longer holds."""
+
+    def of(self, rules: str) -> str:
+        """Fails when the rules no longer say what this mutant is made from."""
+        head, start, rest = rules.partition(self.after)
+        assert start, f"{self.name}: the rules don't say {self.after!r}"
+        assert self.old in rest, f"{self.name}: the rules don't say {self.old!r} there"
+        return head + start + rest.replace(self.old, self.new, 1)
+
+
+def _of(after: str, *changes: tuple[str, str, str, str]) -> list[Mutant]:
+    return [Mutant(name, after, *change) for name, *change in changes]
+
+
+_SELF = "isActiveSelf(uid)"
+_ANYBODY = "request.auth != null"
+
+MUTANTS = [
+    *_of(
+        "match /users/{uid} {",
+        ("anybody reads accounts", _SELF, _ANYBODY, "an account is refused to other"),
+        ("accounts are listed", "get:", "read:", "not even the own account is queried"),
+        ("accounts are updated", "get:", "get, update:", "no one changes their role"),
+        (
+            "accounts are created",
+            "allow",
+            "allow create: if request.auth.uid == uid; allow",
+            "no one makes their account",
+        ),
+        ("accounts are deleted", "get:", "get, delete:", "no one deletes their account"),
+    ),
+    *_of(
+        "match /notifications/{notification} {",
+        ("anybody reads notifications", _SELF, _ANYBODY, "a notification is refused to other"),
+        (
+            "notifications are created",
+            "allow",
+            f"allow create: if {_SELF}; allow",
+            "no one notifies themself",
+        ),
+        ("notifications are deleted", "read:", "read, delete:", "no one deletes a notification"),
+        ("any change to notifications", " && marksAsReadNow()", "", "a title is not changed"),
+        (
+            "anybody marks as read",
+            f"{_SELF} && marks",
+            "marks",
+            "marking as read is refused to other",
+        ),
+    ),
+    *_of(
+        "match /devices/{token} {",
+        (
+            "anybody reads and deletes devices",
+            _SELF,
+            _ANYBODY,
+            "removing a device is refused to other",
+        ),
+        (
+            "devices are not deleted",
+            "read, delete:",
+            "read:",
+            "removing a device is refused to other",
+        ),
+        ("anybody adds devices", f"{_SELF} && adds", "adds", "adding a device is refused to other"),
+        ("any new device", " && addsDeviceNow(token)", "", "a device has no other fields"),
+        (
+            "anybody moves devices",
+            f"{_SELF} && changes",
+            "changes",
+            "changing a device is refused to other",
+        ),
+        ("any change to devices", " && changesPlatformNow()", "", "a device keeps its token"),
+        (
+            "devices at any depth",
+            "allow",
+            "match /{below=**} { allow write; } allow",
+            "nothing lies below a device",
+        ),
+    ),
+    *_of(
+        "match /doctors/{uid} {",
+        ("anybody reads profiles", _SELF, _ANYBODY, "a doctor's profile is refused to other"),
+        ("profiles are listed", "get:", "read:", "not even the own profile is queried"),
+        ("profiles are written", "get:", "get, write:", "no doctor verifies themself"),
+        (
+            "all below a profile",
+            "allow",
+            "match /{below=**} { allow read; } allow",
+            "a patient reads no doctors/{owner}/reviews",
+        ),
+    ),
+    *_of(
+        "match /databases/{database}/documents {",
+        (
+            "signed in is enough to read",
+            "",
+            "match /{all=**} { allow read: if request.auth != null; }",
+            "an administrator reads no patients",
+        ),
+        (
+            "anything may be written",
+            "",
+            "match /{all=**} { allow write; }",
+            "one refused write spoils the others",
+        ),
+        (
+            "groups are queried",
+            "",
+            "match /{path=**}/notifications/{id} { allow read: if request.auth != null; }",
+            "notifications are not queried across people",
+        ),
+        (
+            "administrators may all",
+            "",
+            "match /{all=**} { allow read: if request.auth.token.role == 'admin'; }",
+            "an account is refused to admin",
+        ),
+    ),
+    *_of(
+        "function isActiveSelf(uid) {",
+        ("only nobody", "!= null", "== null", "an account is refused to other"),
+        ("whoever they are", " && request.auth.uid == uid", "", "an account is refused to other"),
+        ("self or active", "uid && is", "uid || is", "an account is refused once deactivated"),
+        ("active or not", " && isActive(uid)", "", "an account is refused once switched_off"),
+    ),
+    *_of(
+        "function isActive(uid) {",
+        ("only inactive ones", "== true", "!= true", "an account is refused once switched_off"),
+        (
+            "switched off or not",
+            "account.is_active == true && ",
+            "",
+            "an account is refused once switched_off",
+        ),
+        (
+            "active or signed in",
+            "true && signed",
+            "true || signed",
+            "an account is refused once signed_out",
+        ),
+        (
+            "sessions never end",
+            " && signedInAfter(account.get('tokens_valid_after', null))",
+            "",
+            "an account is refused once signed_out",
+        ),
+        (
+            "the end of sessions is required",
+            ".get('tokens_valid_after', null)",
+            ".tokens_valid_after",
+            "an account without a profile is not active",
+        ),
+    ),
+    *_of(
+        "function signedInAfter(moment) {",
+        ("never signed out is void", "== null", "!= null", "an account is refused to other"),
+        (
+            "the very second is valid",
+            "> moment",
+            ">= moment",
+            "a sign in on the second of the sign out is void",
+        ),
+        (
+            "seconds are rounded up",
+            "auth_time *",
+            "auth_time * 1000 + 999 > moment.toMillis() || 0 *",
+            "a sign in within the second of the sign out is void",
+        ),
+        ("time runs backwards", "> moment", "< moment", "an account is refused once signed_out"),
+        (
+            "seconds taken for milliseconds",
+            " * 1000",
+            "",
+            "a sign in within the second of the sign out is void",
+        ),
+    ),
+    *_of(
+        "function marksAsReadNow() {",
+        (
+            "other fields of notifications",
+            "changesOnly(['is_read', 'read_time'])",
+            "true",
+            "a title is not changed",
+        ),
+        ("a title changes too", "'read_time'", "'read_time', 'title'", "a title is not changed"),
+        ("read twice", "resource.data.is_read == false", "true", "nothing is marked as read twice"),
+        ("marked as unread", "== true", "!= true", "marking as read is refused to other"),
+        (
+            "marked as anything",
+            "request.resource.data.is_read == true",
+            "true",
+            "what stays unread gets no read time",
+        ),
+        (
+            "a false read time",
+            "request.resource.data.read_time == request.time",
+            "true",
+            "a read time is not made up",
+        ),
+    ),
+    *_of(
+        "function addsDeviceNow(token) {",
+        (
+            "other fields of devices",
+            "device.keys().hasOnly(['token', 'platform', 'create_time', 'update_time'])",
+            "true",
+            "a device has no other fields",
+        ),
+        (
+            "any name of devices",
+            "token.matches(",
+            "true || token.matches(",
+            "a token has no other characters",
+        ),
+        ("any first character", "^[A-Za-z0-9]", "^.", "a token does not begin with a hyphen"),
+        ("shorter tokens", "{15,", "{14,", "a token has at least 16 characters"),
+        ("longer tokens", "{15,999}", "+", "a token has at most 1000 characters"),
+        ("no hyphens in tokens", "\\\\-]", "]", "a token has at most 1000 characters"),
+        (
+            "another token inside",
+            "device.token == token",
+            "true",
+            "a token is the name of its document",
+        ),
+        ("any platform", "isPlatform(device.platform)", "true", "a device has a known platform"),
+        (
+            "a false create time",
+            "device.create_time == request.time",
+            "true",
+            "a create time is not made up",
+        ),
+        (
+            "a false update time",
+            "device.update_time == request.time",
+            "true",
+            "an update time is not made up",
+        ),
+    ),
+    *_of(
+        "function changesPlatformNow() {",
+        (
+            "other fields change",
+            "changesOnly(['platform', 'update_time'])",
+            "true",
+            "a device keeps its token",
+        ),
+        (
+            "the create time changes",
+            "'update_time'",
+            "'update_time', 'create_time'",
+            "a device keeps its create time",
+        ),
+        (
+            "to any platform",
+            "isPlatform(request.resource.data.platform)",
+            "true",
+            "a device moves to a known platform",
+        ),
+        (
+            "at any time",
+            "request.resource.data.update_time == request.time",
+            "true",
+            "a move is timed",
+        ),
+    ),
+    *_of(
+        "function isPlatform(value) {",
+        ("one platform more", "'ios'", "'ios', 'windows'", "a device has a known platform"),
+        ("one platform less", "'ios', ", "", "adding a device is refused to other"),
+    ),
+    *_of(
+        "function changesOnly(fields) {",
+        ("some of the fields at least", "hasOnly", "hasAny", "a title is not changed"),
+        ("only added fields count", "affectedKeys", "addedKeys", "a title is not changed"),
+    ),
+]

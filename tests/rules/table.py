@@ -1,0 +1,200 @@
+"""The declared table of pairs: who may read and write what."""
+
+from collections.abc import Iterator
+
+from tests.rules import allowed, attempts, shapes
+from tests.rules.allowed import (
+    ACCOUNT,
+    ADDED,
+    AT_ONCE,
+    DEVICE_PATH,
+    DEVICES,
+    MOVED,
+    NEW_DEVICE,
+    NOTE_PATH,
+    NOTES,
+    OWN,
+    PROFILE,
+    REMOVED,
+    UNREAD,
+)
+from tests.rules.attempts import (
+    changing,
+    commit,
+    creating,
+    deleting,
+    get,
+    is_,
+    list_,
+    patch,
+    query,
+    setting,
+)
+from tests.rules.pairs import Pair, beside
+
+# ---------------------------------------------------------------- who
+
+
+def _whose() -> Iterator[Pair]:
+    """Everything is refused to anybody else, and to the person once they may not either."""
+    for what, success in allowed.PER_PERSON.items():
+        peer = "patient" if success.who == "doctor" else "doctor"
+        for who in ("nobody", "other", "admin", "demoted_admin", peer):
+            yield Pair(f"{what} is refused to {who}", success.by(who), success)
+        for who in ("deactivated", "switched_off"):
+            yield Pair(f"{what} is refused once {who}", success.as_(who), success)
+        again = success.as_("signed_in_again")
+        yield Pair(f"{what} is refused once signed_out", success.as_("signed_out"), again)
+
+
+_SESSIONS = [
+    *beside(
+        ACCOUNT.as_("ended_a_moment_before"),
+        a_sign_in_within_the_second_of_the_sign_out_is_void=ACCOUNT.as_("ended_within_the_second"),
+        a_sign_in_on_the_second_of_the_sign_out_is_void=ACCOUNT.as_("ended_on_the_second"),
+        a_sign_in_before_the_sign_out_is_void=ACCOUNT.as_("ended_later"),
+    ),
+    *beside(
+        ACCOUNT.as_("never_ended"),
+        an_account_without_a_profile_is_not_active=ACCOUNT.as_("unprofiled"),
+    ),
+    *beside(
+        PROFILE.as_("demoted_doctor"),
+        a_demoted_doctor_reads_no_other_profile=PROFILE.by("demoted_doctor"),
+    ),
+    *beside(
+        ACCOUNT.as_("demoted_admin"),
+        a_demoted_admin_reads_no_other_account=ACCOUNT.by("demoted_admin"),
+    ),
+]
+
+# ---------------------------------------------------------------- accounts and profiles
+
+_ADMIN = {"role": "admin"}
+_VERIFIED = {"is_verified": True}
+
+
+def _named(path: str) -> object:
+    """A query's condition that only one document meets."""
+    return is_("__name__", {"referenceValue": f"{{documents}}/{path}"})
+
+
+_READS = [
+    *beside(
+        ACCOUNT,
+        accounts_are_not_listed=ACCOUNT.but(list_("users")),
+        accounts_are_not_queried=ACCOUNT.but(query("users")),
+        not_even_the_own_account_is_queried=ACCOUNT.but(query("users", where=_named(OWN))),
+        accounts_are_not_queried_across_parents=ACCOUNT.but(query("users", is_group=True)),
+        a_foreign_account_spoils_a_read_of_two=ACCOUNT.but(attempts.get_both(OWN, "users/{other}")),
+    ),
+    *beside(
+        PROFILE,
+        profiles_are_not_listed=PROFILE.but(list_("doctors")),
+        profiles_are_not_queried=PROFILE.but(query("doctors")),
+        not_even_the_own_profile_is_queried=PROFILE.but(
+            query("doctors", where=_named("doctors/{owner}"))
+        ),
+    ),
+    *beside(
+        NOTES,
+        notifications_are_not_queried_across_people=NOTES.but(
+            query("notifications", is_group=True)
+        ),
+        unread_ones_are_not_queried_across_people=NOTES.but(
+            query("notifications", is_group=True, where=is_("is_read", {"booleanValue": False}))
+        ),
+    ),
+    *beside(
+        DEVICES,
+        devices_are_not_queried_across_people=DEVICES.but(query("devices", is_group=True)),
+        devices_are_not_queried_below_a_person=DEVICES.but(query("devices", OWN, is_group=True)),
+    ),
+]
+
+_WRITES = [
+    *beside(
+        MOVED,
+        no_one_changes_their_role=MOVED.but(commit(changing(OWN, _ADMIN))),
+        no_one_patches_their_role=MOVED.but(patch(f"{OWN}?updateMask.fieldPaths=role", _ADMIN)),
+        no_one_reopens_a_session=MOVED.but(commit(changing(OWN, {}, ("tokens_valid_after",)))),
+        no_administrator_changes_an_account=MOVED.but(commit(changing(OWN, _ADMIN))).by("admin"),
+        no_doctor_verifies_themself=MOVED.but(commit(changing("doctors/{owner}", _VERIFIED))).as_(
+            "doctor"
+        ),
+    ),
+    *beside(
+        ADDED,
+        no_one_makes_their_account=ADDED.but(commit(creating(OWN, _ADMIN))).as_("unprofiled"),
+        no_one_replaces_their_account=ADDED.but(commit(setting(OWN, _ADMIN))),
+        no_one_makes_a_profile=ADDED.but(commit(creating("doctors/{owner}", _VERIFIED))),
+    ),
+    *beside(
+        REMOVED,
+        no_one_deletes_their_account=REMOVED.but(attempts.delete(OWN)),
+        no_one_deletes_their_profile=REMOVED.but(attempts.delete("doctors/{owner}")).as_("doctor"),
+        no_one_deletes_a_notification=REMOVED.but(commit(deleting(NOTE_PATH)), {NOTE_PATH: UNREAD}),
+    ),
+    *beside(
+        AT_ONCE,
+        one_refused_write_spoils_the_others=AT_ONCE.but(
+            commit(creating(DEVICE_PATH, NEW_DEVICE), creating("audit_events/{new}", {"a": 1})), {}
+        ),
+    ),
+]
+
+# ---------------------------------------------------------------- all the rest
+
+_SEALED = (
+    "appointments",
+    "audit_events",
+    "conversations/{owner}/messages",
+    "dead_letters",
+    "doctors/{owner}/booked",
+    "doctors/{owner}/reviews",
+    "idempotency_keys",
+    "knowledge",
+    "medical_images",
+    "patients",
+    "patients/{owner}/access_grants",
+    "patients/{owner}/history",
+    "rate_limits",
+    "reminders",
+    "transcriptions",
+    "transcriptions/{owner}/private",
+    "unheard_of",
+    "users/{owner}/unheard_of",
+    "waitlist",
+)
+
+
+def _sealed() -> Iterator[Pair]:
+    """Closed to everybody, whoever's they are: there is only the API."""
+    for collection in _SEALED:
+        parent, _, name = collection.rpartition("/")
+        own = f"{collection}/{{owner}}"
+        for who, refusal, attempt, success in (
+            ("a patient", "reads", ACCOUNT.but(get(own)), ACCOUNT),
+            ("an administrator", "reads", ACCOUNT.but(get(own)).as_("admin"), ACCOUNT),
+            ("a doctor", "lists", NOTES.but(query(name, parent)).as_("doctor"), NOTES),
+            ("a patient", "finds", NOTES.but(query(name, is_group=True)), NOTES),
+            ("a patient", "writes", ADDED.but(commit(creating(own, NEW_DEVICE))), ADDED),
+            (
+                "an administrator",
+                "deletes",
+                REMOVED.but(commit(deleting(own))).as_("admin"),
+                REMOVED,
+            ),
+        ):
+            yield Pair(f"{who} {refusal} no {collection}", attempt, success)
+
+
+PAIRS = [
+    *_whose(),
+    *_SESSIONS,
+    *_READS,
+    *_WRITES,
+    *shapes.NOTIFICATIONS,
+    *shapes.DEVICES,
+    *_sealed(),
+]
