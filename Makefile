@@ -21,19 +21,25 @@ seed: setup  ## Fill the demo data into the platform that `make dev` started
 	@$(RUN) -m local seed
 
 test: setup  ## Run all tests on a platform of their own
-	@$(RUN) -m pytest $(if $(SERVICE),tests/functions/$(SERVICE)) $(ARGS)
+ifdef SERVICE
+	@$(RUN) -m pytest tests/functions/$(SERVICE) $(ARGS)
+else ifneq ($(ARGS),)
+	@$(RUN) -m pytest $(ARGS)
+else
+	@$(RUN) -m tests.coverage run
+endif
 
-coverage: setup  ## Run all tests and show which branches they miss
-	@$(RUN) -m tests.coverage
+coverage: setup  ## Show which lines and branches the tests miss
+	@$(RUN) -m tests.coverage report
 
-promises: setup  ## Run the tests of docs/promises and print a table of figures
+promises: setup  ## Run the tests that keep the promises, and print their figures
 	@$(RUN) -m pytest -q -k test_p --promises $(ARGS)
 
 check: setup  ## Lint, format, types, catalogue, documents
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy common functions local ops tests
-	@$(RUN) -m tests.coverage --at-least
+	@$(RUN) -m tests.coverage check -q
 
 bench: setup  ## Measure the budgets, as ratios, side by side
 	@$(RUN) -m tests.bench

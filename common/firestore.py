@@ -220,7 +220,7 @@ def storable(value: Any) -> Any:
 async def is_reachable() -> bool:
     """Whether the database answers, asked by a real read."""
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(3):
             await _get_document("health/probe")
     except (Problem, TimeoutError):
         return False

@@ -1,10 +1,10 @@
 """Starts and stops the platform: emulators, functions, gateway. Used by `make dev` and by the tests."""
 
 import base64
-import ctypes
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -153,14 +153,13 @@ class Platform:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             popen = subprocess.Popen(
-                command,
+                [*_dying_with_us(), *command],
                 cwd=cwd,
                 env={**_clean_environment(), **env},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches us alone, and we end the group
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
             )
         process = Process(name, popen, log)
         self.processes.append(process)
@@ -213,7 +212,7 @@ class Platform:
             }
             self.functions[name] = f"http://{HOST}:{port}"
             command = [sys.executable, "-m", "functions_framework"]
-            yield self._service(name, command, port, env=env, cwd=bundle, path="/openapi.json")
+            yield self._service(name, command, port, env=env, cwd=bundle, path="/health")
 
     def _start_gateway(self) -> Callable[[], str]:
         env = {
@@ -305,8 +304,8 @@ def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5):
             return True
-    except urllib.error.HTTPError:
-        return True
+    except urllib.error.HTTPError as error:
+        return error.code != 503  # a function is up once it is healthy
     except OSError:
         return False
 
@@ -321,6 +320,11 @@ def _signal_group(pid: int, sent: signal.Signals) -> None:
         os.killpg(pid, sent)
 
 
-def _die_with_parent() -> None:
-    """PR_SET_PDEATHSIG: if we are killed without a chance to clean up, Linux ends the child."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+def _dying_with_us() -> list[str]:
+    """A prefix that has Linux end the child if we are killed without a chance to clean up.
+
+    Not a `preexec_fn`: code of ours between fork and exec can hang or crash
+    when gRPC has threads here. Elsewhere, the next start ends what was left.
+    """
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []

@@ -36,11 +36,11 @@ _doctors = Collection(Doctor, "doctors")
 
 _SPECIALTIES = [
     Specialty.FAMILY_MEDICINE,
-    Specialty.CARDIOLOGY,
+    Specialty.NEUROLOGY,
     Specialty.DERMATOLOGY,
     Specialty.PEDIATRICS,
     Specialty.PSYCHIATRY,
-    Specialty.NEUROLOGY,
+    Specialty.CARDIOLOGY,
     Specialty.ORTHOPEDICS,
     Specialty.OPHTHALMOLOGY,
     Specialty.ENDOCRINOLOGY,
@@ -155,7 +155,7 @@ def _doctor_profiles(people: list[User]) -> list[Doctor]:
 
 def _doctor_profile(user: User, number: int, place: Any, chance: random.Random) -> Doctor:
     city, country, _, languages, currency, latitude, longitude, _ = place
-    specialty = _SPECIALTIES[number % len(_SPECIALTIES)]
+    specialty = _SPECIALTIES[(5 * number + number // 6) % 12]  # each in several places
     year = chance.randint(1988, 2018)
     doctor = Doctor(
         create_time=user.create_time,

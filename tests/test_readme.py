@@ -1,0 +1,108 @@
+"""The README's first request works as it is printed, against the demo data that `make dev` fills in."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.auth import users
+from common.firestore import Collection
+from common.models import Doctor, Role
+from local.bootstrap import ROOT
+from local.platform import Platform
+from tests.client import Api, sign_in
+
+doctors = Collection(Doctor, "doctors")
+
+
+def fill(platform: Platform) -> dict[str, int]:
+    """In a process of its own, as `make seed` does."""
+    program = "import json; from local import seed; print(json.dumps(seed.fill()))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, **platform.client_env()},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    counts: dict[str, int] = json.loads(done.stdout)
+    return counts
+
+
+@pytest.fixture(scope="module")
+def demo(platform: Platform) -> dict[str, int]:
+    return fill(platform)
+
+
+def test_the_first_request_works_as_printed(platform: Platform, demo: dict[str, int]) -> None:
+    block = re.search(r"```sh\n(API=.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert block
+    script = block[1].replace("http://localhost:8000", platform.url)
+    assert platform.url in script
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"display_name":"Ana García"' in done.stdout
+    assert '"specialties":["cardiology"' in done.stdout
+    assert "urn:healthhub:problem" not in done.stdout
+
+
+def test_every_file_that_documents_name_is_there() -> None:
+    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs/operations.md"):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} names {target}"
+    for name in re.findall(
+        r"`((?:common|functions|local|tests|ops|docs)/[\w/.]+)`", (ROOT / "README.md").read_text()
+    ):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_target_that_documents_name_is_in_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    for document in ("README.md", "CONTRIBUTING.md"):
+        named = set(re.findall(r"(?:`|^)make ([a-z]+)", (ROOT / document).read_text(), re.M))
+        assert named
+        assert named <= targets
+
+
+async def test_the_demo_data_is_what_is_promised_and_stays_so_when_filled_again(
+    platform: Platform, demo: dict[str, int]
+) -> None:
+    assert demo == {"doctors": 40, "patients": 20, "accounts": 61}
+    first = await _demo_doctors()
+    await asyncio.to_thread(fill, platform)
+    assert await _demo_doctors() == first
+    assert len(first) == 40
+    assert len({str(doctor["specialties"][0]) for doctor in first}) == 12
+    zones = [await users.get(f"demo-doctor-{number:02}") for number in range(1, 40)]
+    assert len({user.time_zone for user in zones if user}) == 6
+
+
+async def _demo_doctors() -> list[dict[str, Any]]:
+    found = await doctors.find(where=[("verification_note", "==", "Demo data")], limit=100)
+    return sorted((doctor.model_dump() for doctor in found), key=lambda doctor: str(doctor["name"]))
+
+
+async def test_the_demo_accounts_sign_in_with_their_roles(api: Api, demo: dict[str, int]) -> None:
+    from local.seed import ACCOUNTS, PASSWORD
+
+    for email, role in ACCOUNTS.items():
+        person = await sign_in(api, email, PASSWORD)
+        assert Role(person.role) is role
+        assert (await api.get("/v1/users/me", person)).status_code == 200
+
+
+def test_nothing_here_is_a_path_of_one_machine() -> None:
+    home = str(Path.home())
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout
+    for name in tracked.split():
+        text = (ROOT / name).read_text(errors="replace") if (ROOT / name).is_file() else ""
+        assert f"{home}/" not in text, name
