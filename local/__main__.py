@@ -89,14 +89,9 @@ def _welcome(platform: Platform, seconds: float) -> None:
     ):
         table.add_row(what, address)
     console.print(table)
-    accounts = Table(
-        title="Demo accounts, all with the password healthhub-demo", title_justify="left"
-    )
-    accounts.add_column("e-mail")
-    accounts.add_column("role")
-    for role in ("admin", "doctor", "patient"):
-        accounts.add_row(f"{role}@demo.healthhub.test", role)
-    console.print(accounts)
+    console.print("Demo accounts, all with the password [bold]healthhub-demo[/]:")
+    for role in ("patient", "doctor", "admin"):
+        console.print(f"  {role}@demo.healthhub.test")
     console.print(
         f"Ready after {seconds:.0f} seconds. Ctrl-C stops everything. Requests appear here:"
     )

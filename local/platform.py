@@ -163,8 +163,9 @@ class Platform:
             )
         process = Process(name, popen, log)
         self.processes.append(process)
-        pids = [p.popen.pid for p in self.processes]
-        _pids_file(self.run_dir).write_text(json.dumps(pids))
+        children = [p.popen.pid for p in self.processes]
+        listed = {"owner": os.getpid(), "children": children}
+        _pids_file(self.run_dir).write_text(json.dumps(listed))
         return process
 
     def _require_free_ports(self) -> None:
@@ -272,25 +273,37 @@ def running(platform: Platform) -> Iterator[Platform]:
 
 
 def end_leftovers(run_dir: Path, say: Callable[[str], None]) -> None:
-    """End what a killed run left behind in this folder; a process that got a reused id is left alone."""
+    """End what a killed run left behind in this folder; a process that got a reused id is left alone.
+
+    Raises `StartFailed` when that run was not killed, but goes on.
+    """
     try:
-        pids = json.loads(_pids_file(run_dir).read_text())
-    except (OSError, ValueError):
+        listed = json.loads(_pids_file(run_dir).read_text())
+        owner, children = listed["owner"], listed["children"]
+    except (OSError, ValueError, TypeError, KeyError):
         return
-    ended = 0
-    for pid in pids:
-        try:
-            process = psutil.Process(pid)
-            is_ours = any(mark in " ".join(process.cmdline()) for mark in _COMMANDS)
-        except psutil.Error:
-            continue
-        if is_ours:
-            _signal_group(pid, signal.SIGKILL)
-            psutil.wait_procs([process], timeout=5)
-            ended += 1
+    if owner != os.getpid() and _running(owner, ("local dev",)):
+        raise StartFailed(
+            f"HealthHub runs here already (process {owner}); stop it with Ctrl-C there"
+        )
+    left = [process for pid in children if (process := _running(pid, _COMMANDS))]
+    for process in left:
+        _signal_group(process.pid, signal.SIGKILL)
+    psutil.wait_procs(left, timeout=5)
+    ended = len(left)
     if ended:
         say(f"ended {ended} processes that an earlier run left behind")
     _pids_file(run_dir).unlink(missing_ok=True)
+
+
+def _running(pid: int, marks: tuple[str, ...]) -> psutil.Process | None:
+    """The process of this id, if its command line holds one of the marks."""
+    try:
+        process = psutil.Process(pid)
+        command = " ".join(process.cmdline())
+    except psutil.Error:
+        return None
+    return process if any(mark in command for mark in marks) else None
 
 
 _COMMANDS = ("emulator", "functions_framework", "local.gateway")

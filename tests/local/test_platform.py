@@ -73,7 +73,9 @@ def test_what_a_killed_run_left_is_ended_by_the_next(tmp_path: Path) -> None:
 def test_a_strangers_process_with_a_reused_id_is_left_alone(tmp_path: Path) -> None:
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
-        (tmp_path / "processes.json").write_text(f"[{stranger.pid}, 999999999]")
+        (tmp_path / "processes.json").write_text(
+            f'{{"owner": 999999998, "children": [{stranger.pid}, 999999999]}}'
+        )
         end_leftovers(tmp_path, print)
         assert stranger.poll() is None
     finally:
@@ -81,9 +83,26 @@ def test_a_strangers_process_with_a_reused_id_is_left_alone(tmp_path: Path) -> N
         stranger.wait()
 
 
-def test_a_garbled_list_of_processes_is_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / "processes.json").write_text("{not json")
+@pytest.mark.parametrize("garbled", ["", "{not json", "[1, 2]", "{}", "null"])
+def test_a_garbled_list_of_processes_is_no_obstacle(tmp_path: Path, garbled: str) -> None:
+    (tmp_path / "processes.json").write_text(garbled)
     end_leftovers(tmp_path, print)
+
+
+def test_a_second_start_beside_a_running_one_is_told_so_and_ends_nothing(tmp_path: Path) -> None:
+    program = "import time; time.sleep(600)  # python -m local dev"
+    other = subprocess.Popen([sys.executable, "-c", program])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)  # emulator"])
+    try:
+        listed = f'{{"owner": {other.pid}, "children": [{child.pid}]}}'
+        (tmp_path / "processes.json").write_text(listed)
+        with pytest.raises(StartFailed, match=f"runs here already .process {other.pid}."):
+            quick(tmp_path).start()
+        assert child.poll() is None
+    finally:
+        for process in (other, child):
+            process.kill()
+            process.wait()
 
 
 def test_a_process_that_ends_by_itself_is_noticed_with_its_last_words(tmp_path: Path) -> None:
