@@ -11,6 +11,7 @@ told that it is in flight, and a reservation left by a crash lapses.
 
 import hashlib
 import hmac
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -21,7 +22,14 @@ from starlette.responses import Response
 from common.auth import PossibleCaller
 from common.firestore import Batch, Collection, now
 from common.models import Record
-from common.problems import AlreadyExists, IdempotencyInFlight, IdempotencyKeyReused
+from common.problems import (
+    AlreadyExists,
+    IdempotencyInFlight,
+    IdempotencyKeyReused,
+    NotFound,
+    RecordChanged,
+    Unavailable,
+)
 from common.settings import settings
 
 _KEEP = timedelta(hours=24)
@@ -92,11 +100,19 @@ class Once:
         return None
 
     async def release(self) -> None:
-        """Give a reserved key back: there was no effect, and the client may try again."""
-        if self._path is not None and self._is_reserved:
-            batch = Batch()
-            batch.delete(self._path)
-            await batch.commit()
+        """Give a reserved key back after a failure, so that the client may try again.
+
+        A key that holds an answer is kept: the commit had worked, and only
+        word of it was lost. If the database is away, the reservation lapses.
+        """
+        if self._path is None or not self._is_reserved:
+            return
+        with suppress(Unavailable):
+            used = await self._used()
+            if used is not None and not used.status:
+                batch = Batch()
+                batch.delete(self._path)
+                await batch.commit()
 
     def remember(
         self, batch: Batch, status: int, answer: BaseModel, location: str | None = None
@@ -117,7 +133,10 @@ class Once:
             raise IdempotencyInFlight  # given back between two looks: the client may try again
         batch = Batch()
         batch.update(self._path, {"expire_time": now() + _RESERVED_FOR}, used.revision)
-        await batch.commit()
+        try:
+            await batch.commit()
+        except (NotFound, RecordChanged):
+            raise IdempotencyInFlight from None
 
     async def _used(self) -> UsedKey | None:
         if self._path is None:

@@ -83,14 +83,30 @@ async def test_a_registration_whose_answer_from_the_store_was_lost_is_complete(
     api: Api, recorder: Recorder
 ) -> None:
     body = registration()
+    headers = {"Idempotency-Key": secrets.token_hex(8)}
     async with api.from_elsewhere() as elsewhere:
         with recorder.broken(
             "Commit", grpc.StatusCode.UNAVAILABLE, _creates_a_profile, is_after=True
         ):
-            lost = await elsewhere.post("/v1/register", json=body)
+            lost = await elsewhere.post("/v1/register", json=body, headers=headers)
+        again = await elsewhere.post("/v1/register", json=body, headers=headers)
     assert lost.status_code == 503
+    assert again.status_code == 201
     person = await sign_in(api, body["email"])
+    assert person.uid == again.json()["user"]["user_id"]
     assert person.user["display_name"] == "Ana García"
+
+
+async def test_a_registration_that_failed_can_be_repeated_with_its_key(
+    api: Api, recorder: Recorder
+) -> None:
+    body = registration()
+    headers = {"Idempotency-Key": secrets.token_hex(8)}
+    async with api.from_elsewhere() as elsewhere:
+        with recorder.broken("Commit", grpc.StatusCode.UNAVAILABLE, _creates_a_profile):
+            failed = await elsewhere.post("/v1/register", json=body, headers=headers)
+        again = await elsewhere.post("/v1/register", json=body, headers=headers)
+    assert (failed.status_code, again.status_code) == (503, 201)
 
 
 async def test_a_registration_that_died_half_way_is_completed_by_its_repetition(api: Api) -> None:

@@ -1,0 +1,152 @@
+"""The edge of an application: the last resort, health, throttling, addresses. In process, over ASGI."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from starlette.responses import StreamingResponse
+
+from common import app as app_module
+from common import limits
+from common.app import HealthCheck, create_app
+from common.auth import PossibleCaller
+from common.logs import request_context
+from common.settings import settings
+from local.platform import Platform
+
+router = APIRouter()
+
+
+@router.get("/boom")
+async def boom() -> None:
+    raise RuntimeError("canary: patient data")
+
+
+@router.get("/broken-stream")
+async def broken_stream() -> StreamingResponse:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"one"
+        raise RuntimeError("canary")
+
+    return StreamingResponse(chunks())
+
+
+@router.get("/address")
+async def address() -> str:
+    context = request_context.get()
+    return context.address if context else ""
+
+
+@router.get("/throttled")
+async def throttled(someone: PossibleCaller) -> str:
+    return "through"
+
+
+@pytest.fixture
+async def client(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app("probe", "Probe", [router])
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://probe") as made:
+        yield made
+
+
+async def test_an_unforeseen_error_is_answered_once_as_a_problem_and_logged_without_its_message(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    import logging
+
+    logging.getLogger().addHandler(caplog.handler)
+    answer = await client.get("/boom")
+    assert answer.status_code == 500
+    assert answer.json()["type"] == "urn:healthhub:problem:internal"
+    assert "canary" not in answer.text
+    assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [
+        "unforeseen error"
+    ]
+
+
+async def test_an_error_in_a_stream_cuts_it_short_and_starts_no_second_answer(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.get("/broken-stream")
+    assert answer.status_code == 200
+    assert answer.content == b"one"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "expected"),
+    [
+        ("9.9.9.9, 10.0.0.1", "9.9.9.9"),
+        ("1.1.1.1, 9.9.9.9, 10.0.0.1", "9.9.9.9"),
+        ("only-one", "127.0.0.1"),
+        ("", "127.0.0.1"),
+    ],
+)
+async def test_the_address_is_what_the_load_balancer_appended(
+    client: httpx.AsyncClient, forwarded: str, expected: str
+) -> None:
+    answer = await client.get("/address", headers={"X-Forwarded-For": forwarded})
+    assert answer.json() == expected
+
+
+async def test_a_runaway_client_is_throttled_and_others_are_not(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = settings().model_copy(update={"requests_per_minute": 3})
+    monkeypatch.setattr(limits, "settings", lambda: few)
+    runaway = {"X-Forwarded-For": "7.7.7.7, 10.0.0.1"}
+    answers = [await client.get("/throttled", headers=runaway) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 61
+    other = await client.get("/throttled", headers={"X-Forwarded-For": "8.8.8.8, 10.0.0.1"})
+    assert other.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("database", "external", "status", "code"),
+    [
+        (True, True, "healthy", 200),
+        (True, False, "degraded", 200),
+        (False, True, "unhealthy", 503),
+        (False, False, "unhealthy", 503),
+    ],
+)
+async def test_health_is_what_the_dependencies_say(
+    monkeypatch: pytest.MonkeyPatch,
+    platform: Platform,
+    database: bool,
+    external: bool,
+    status: str,
+    code: int,
+) -> None:
+    async def says(answer: bool) -> bool:
+        return answer
+
+    monkeypatch.setattr(app_module.firestore, "is_reachable", lambda: says(database))
+    answer = await HealthCheck([lambda: says(external)]).answer()
+    import json
+
+    document = json.loads(bytes(answer.body))
+    assert (document["status"], answer.status_code) == (status, code)
+    assert document["dependencies"] == {
+        "database": "connected" if database else "unreachable",
+        "external_apis": "operational" if external else "degraded",
+    }
+
+
+async def test_many_who_ask_for_health_at_once_ask_the_dependencies_once(
+    monkeypatch: pytest.MonkeyPatch, platform: Platform
+) -> None:
+    asked: list[Any] = []
+
+    async def reachable() -> bool:
+        asked.append(1)
+        return True
+
+    monkeypatch.setattr(app_module.firestore, "is_reachable", reachable)
+    check = HealthCheck([])
+    await asyncio.gather(*(check.answer() for _ in range(20)))
+    assert len(asked) == 1
