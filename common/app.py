@@ -24,7 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common import firestore, idempotency, logs, problems
+from common import coldstart, firestore, idempotency, logs, problems
 from common.settings import settings
 
 API_VERSION = "v1"
@@ -87,6 +87,7 @@ def create_app(
         )
     document = OpenApiDocument(app)
     app.add_route("/openapi.json", document.answer, methods=["GET"], include_in_schema=False)
+    coldstart.done()
     inner: ASGIApp = app
     if settings().cors_origins:
         inner = CORSMiddleware(

@@ -17,7 +17,6 @@ from typing import Any, Generic, Literal, TypeVar
 
 import grpc
 from google.api_core import exceptions as google
-from google.cloud.firestore_v1 import _helpers
 from google.cloud.firestore_v1.async_batch import AsyncWriteBatch
 from google.cloud.firestore_v1.async_document import AsyncDocumentReference
 from google.cloud.firestore_v1.async_query import AsyncQuery
@@ -30,6 +29,7 @@ from pydantic import BaseModel
 
 from common import pages
 from common.clients import firestore_client
+from common.documents import decoded
 from common.models import Record
 from common.problems import AlreadyExists, Busy, NotFound, Problem, RecordChanged, Unavailable
 
@@ -124,8 +124,7 @@ class Collection(Generic[R]):
         return query  # type: ignore[no-any-return]
 
     def _record(self, id: str, found: document_types.Document) -> R:
-        fields: Any = _helpers.decode_dict(found.fields, firestore_client())
-        return self._read(id, fields, _revision(found.update_time))
+        return self._read(id, decoded(found.fields), _revision(found.update_time))
 
     def _from_snapshot(self, snapshot: Any) -> R:
         revision = _revision(snapshot.update_time.timestamp_pb())

@@ -93,9 +93,10 @@ class Once:
         try:
             await batch.commit()
         except AlreadyExists:
-            if (used := await self.finished()) is not None:
+            used = await self._used()
+            if used is not None and used.status:
                 return used
-            await self._take_over()
+            await self._take_over(used)
         self._is_reserved = True
         return None
 
@@ -126,13 +127,12 @@ class Once:
         else:
             batch.create(self._path, key)
 
-    async def _take_over(self) -> None:
-        """Of those who find a lapsed reservation, one gets it."""
-        used = await self._used()
-        if self._path is None or used is None:
-            raise IdempotencyInFlight  # given back between two looks: the client may try again
+    async def _take_over(self, seen: UsedKey | None) -> None:
+        """Claim a reservation that has lapsed; of those who saw it at one revision, one gets it."""
+        if self._path is None or seen is None or seen.expire_time > now():
+            raise IdempotencyInFlight
         batch = Batch()
-        batch.update(self._path, {"expire_time": now() + _RESERVED_FOR}, used.revision)
+        batch.update(self._path, {"expire_time": now() + _RESERVED_FOR}, seen.revision)
         try:
             await batch.commit()
         except (NotFound, RecordChanged):

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import httpx
 import jwt
 
 from common.models import Role
@@ -27,6 +26,9 @@ from common.problems import (
     TooManyRequests,
 )
 from common.settings import settings
+
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 
@@ -150,6 +152,8 @@ async def send_password_reset(email: str) -> None:
 
 
 async def is_reachable() -> bool:
+    import httpx
+
     try:
         response = await _http().get(_url("identitytoolkit.googleapis.com/v1/projects"), timeout=2)
     except httpx.HTTPError:
@@ -186,6 +190,8 @@ def _reason(answer: dict[str, Any]) -> str:
 
 async def _post(path: str, body: dict[str, Any]) -> dict[str, Any]:
     """The answer, which has an `error` when Identity Platform refuses; tries a dead connection twice."""
+    import httpx
+
     for attempt in (1, 2):
         try:
             response = await _http().post(_url(path), json=body)
@@ -213,5 +219,8 @@ def _url(path: str) -> str:
 
 
 @lru_cache
-def _http() -> httpx.AsyncClient:
+def _http() -> "httpx.AsyncClient":
+    # Imported here: profiles are read and changed without it.
+    import httpx
+
     return httpx.AsyncClient(timeout=_DEADLINE)

@@ -114,7 +114,8 @@ Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
 def fold(text: str) -> str:
     """Lower case without accents or punctuation, for search and order: `Müller-Núñez` → `muller nunez`."""
-    spread = unicodedata.normalize("NFKD", text.casefold())
+    spread = unicodedata.normalize("NFKD", text)
+    spread = unicodedata.normalize("NFKD", spread.casefold()).casefold()
     kept = (c for c in spread if not unicodedata.combining(c))
     return " ".join(re.sub(r"[^\w]+", " ", "".join(kept)).split())
 

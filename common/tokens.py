@@ -7,11 +7,13 @@ that no emulator is ever configured in the cloud.
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import re
 import time
 import urllib.request
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,12 +22,14 @@ from typing import Any, Protocol
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.x509 import load_pem_x509_certificate
+from jwt.utils import base64url_decode
 
 from common.problems import IdentityUnavailable, TokenExpired, TokenInvalid
 from common.settings import settings
 
 _CLOCK_SKEW = 10
+_VERIFIED_FOR = 300.0
+_MOST_VERIFIED = 10_000
 _UNKNOWN_KEY_PAUSE = 60
 """Seconds between fetches provoked by a key id that is not known; else anyone could cause them."""
 
@@ -35,7 +39,8 @@ class Claims:
     uid: str
     auth_time: datetime
     """When the person signed in; renewing a token does not move it."""
-    email: str | None
+    expires_at: int
+    """Unix time."""
 
 
 class TokenVerifier(Protocol):
@@ -49,13 +54,32 @@ class GoogleTokenVerifier:
         self._project_id = project_id
         self._certificates = certificates
 
+        self._verified: OrderedDict[bytes, tuple[float, Claims]] = OrderedDict()
+
     async def verify(self, token: str) -> Claims:
-        try:
-            header = jwt.get_unverified_header(token)
-        except jwt.InvalidTokenError:
-            raise TokenInvalid from None
-        key = await self._certificates.key(str(header.get("kid", "")))
-        return _checked(token, self._project_id, key)
+        """As promised; a token that was found good is so for some minutes, without another look.
+
+        Its session may end meanwhile: that is asked of the account, not of the token.
+        """
+        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        good_until, claims = self._verified.get(digest, (0.0, None))
+        if claims is not None and time.time() < good_until:
+            return claims
+        key = await self._certificates.key(_key_id(token))
+        claims = _checked(token, self._project_id, key)
+        self._verified[digest] = (min(claims.expires_at, time.time() + _VERIFIED_FOR), claims)
+        if len(self._verified) > _MOST_VERIFIED:
+            self._verified.popitem(last=False)
+        return claims
+
+
+def _key_id(token: str) -> str:
+    """The key id in the header, of which nothing is believed yet; empty if there is none."""
+    try:
+        header = json.loads(base64url_decode(token.split(".", 1)[0]))
+        return str(header.get("kid", ""))
+    except (ValueError, AttributeError, RecursionError):
+        return ""
 
 
 class EmulatorTokenVerifier:
@@ -92,7 +116,7 @@ def _checked(token: str, project_id: str, key: RSAPublicKey | None) -> Claims:
         raise TokenInvalid
     if not isinstance(auth_time, int) or auth_time > time.time() + _CLOCK_SKEW:
         raise TokenInvalid
-    return Claims(uid, datetime.fromtimestamp(auth_time, UTC), claims.get("email"))
+    return Claims(uid, datetime.fromtimestamp(auth_time, UTC), int(claims["exp"]))
 
 
 class Certificates:
@@ -135,6 +159,9 @@ class Certificates:
 
 
 def _fetch(url: str) -> tuple[dict[str, RSAPublicKey], float]:
+    # Imported here, in the thread that fetches: nobody else parses a certificate.
+    from cryptography.x509 import load_pem_x509_certificate
+
     with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - from our settings
         certificates = json.load(response)
         cache_control = response.headers.get("Cache-Control", "")

@@ -1,5 +1,9 @@
 """Doctors: the public directory, profiles, and their verification."""
 
+# isort: off
+from common import coldstart  # noqa: F401 - first: it makes the other imports quick
+
+# isort: on
 from typing import Any
 
 import functions_framework.aio

@@ -1,5 +1,9 @@
 """Users: accounts, sign-in, profiles, roles and the devices that notifications go to."""
 
+# isort: off
+from common import coldstart  # noqa: F401 - first: it makes the other imports quick
+
+# isort: on
 from typing import Any
 
 import functions_framework.aio

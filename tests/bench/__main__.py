@@ -22,7 +22,8 @@ _MEANING = (
     " come.",
     "Starts: from launching the process to the whole first answer, medians of turns; the first"
     " read adds building the database's client, the certificates and the reads themselves.",
-    "Token: one signature check with the certificate at hand, without the network.",
+    "Token: with the certificate at hand, without the network. A token that was found good is taken"
+    " for five minutes without another check of its signature; the load above sends one token.",
     "Memory: master and worker after one read, pages that they share counted once; the target is"
     " about ours, not about the ratio.",
 )

@@ -52,7 +52,7 @@ class Served:
             while data := connection.recv(65536):
                 received += data
         head, _, body = received.partition(b"\r\n\r\n")
-        if head[9:12] != b"200":
+        if head[9:12] not in (b"200", b"404"):
             raise BenchBroken(f"{self.process.name} answered {path} with {head[:12]!r}")
         return body
 

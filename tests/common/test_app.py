@@ -9,8 +9,7 @@ import pytest
 from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
-from common import app as app_module
-from common import limits
+from common import firestore, limits
 from common.app import HealthCheck, create_app
 from common.auth import PossibleCaller
 from common.logs import request_context
@@ -69,11 +68,29 @@ async def test_an_unforeseen_error_is_answered_once_as_a_problem_and_logged_with
 
 
 async def test_an_error_in_a_stream_cuts_it_short_and_starts_no_second_answer(
-    client: httpx.AsyncClient,
+    platform: Platform,
 ) -> None:
-    answer = await client.get("/broken-stream")
-    assert answer.status_code == 200
-    assert answer.content == b"one"
+    app = create_app("probe", "Probe", [router])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(60)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/broken-stream",
+        "query_string": b"",
+        "headers": [],
+        "client": ("127.0.0.1", 1),
+    }
+    await app(scope, receive, send)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[0]["status"] == 200
+    assert sent[1]["more_body"]  # never completed, so the client sees that it broke
 
 
 @pytest.mark.parametrize(
@@ -125,7 +142,7 @@ async def test_health_is_what_the_dependencies_say(
     async def says(answer: bool) -> bool:
         return answer
 
-    monkeypatch.setattr(app_module.firestore, "is_reachable", lambda: says(database))
+    monkeypatch.setattr(firestore, "is_reachable", lambda: says(database))
     answer = await HealthCheck([lambda: says(external)]).answer()
     import json
 
@@ -146,7 +163,7 @@ async def test_many_who_ask_for_health_at_once_ask_the_dependencies_once(
         asked.append(1)
         return True
 
-    monkeypatch.setattr(app_module.firestore, "is_reachable", reachable)
+    monkeypatch.setattr(firestore, "is_reachable", reachable)
     check = HealthCheck([])
     await asyncio.gather(*(check.answer() for _ in range(20)))
     assert len(asked) == 1

@@ -170,10 +170,8 @@ def test_p03_no_body_sets_what_is_not_its_senders_to_set(
 ) -> None:
     method, path, body = data.draw(st.sampled_from(_BODIES))
     body = json.loads(json.dumps(body))
-    where: Any = body
     nested = [value for value in body.values() if isinstance(value, dict)]
-    if nested and data.draw(st.booleans()):
-        where = nested[0]
+    where = data.draw(st.sampled_from([body, *nested]))
     name = data.draw(st.sampled_from(PROTECTED))
     if name in where or (where is body and name in _ALLOWED[path]):
         return
