@@ -35,7 +35,7 @@ coverage: setup  ## Show which lines and branches the tests miss
 promises: setup  ## Run the tests that keep the promises, and print their figures
 	@$(RUN) -m pytest -q -k test_p --promises $(ARGS)
 
-check: setup  ## Lint, format, types, catalogue, documents
+check: setup  ## Lint, format, types, branch coverage (of the last `make test`, if it is current)
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy common functions local ops tests

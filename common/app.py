@@ -6,25 +6,23 @@ last resort. It answers an unforeseen error itself and does not raise it
 again: the framework would answer a second time.
 """
 
-import asyncio
 import json
 import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common import coldstart, firestore, idempotency, logs, problems
+from common import coldstart, idempotency, logs, problems
+from common.health import Health, HealthCheck, Probe
 from common.settings import settings
 
 API_VERSION = "v1"
@@ -34,21 +32,6 @@ MAX_JSON_BODY = 1024 * 1024
 _log = logging.getLogger("healthhub.request")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
-
-
-class Dependencies(BaseModel):
-    database: Literal["connected", "unreachable"]
-    external_apis: Literal["operational", "degraded"]
-
-
-class Health(BaseModel):
-    status: Literal["healthy", "degraded", "unhealthy"]
-    timestamp: datetime
-    version: str
-    dependencies: Dependencies
-
-
-Probe = Callable[[], Awaitable[bool]]
 
 
 def create_app(
@@ -105,45 +88,6 @@ def create_app(
             max_age=3600,
         )
     return Edge(inner)
-
-
-class HealthCheck:
-    """Asks the dependencies, at most once in five seconds; sooner while something is wrong."""
-
-    def __init__(self, probes: Sequence[Probe]) -> None:
-        self._probes = probes
-        self._asked_at = -1e9
-        self._answer: Health | None = None
-        self._lock = asyncio.Lock()
-
-    async def answer(self) -> JSONResponse:
-        """Whether this service and what it depends on answer; 503 when the database does not."""
-        async with self._lock:
-            keep = 5 if self._answer and self._answer.status == "healthy" else 1
-            if self._answer is None or time.monotonic() - self._asked_at > keep:
-                self._answer = await self._ask()
-                self._asked_at = time.monotonic()
-        status = 503 if self._answer.status == "unhealthy" else 200
-        return JSONResponse(self._answer.model_dump(mode="json"), status)
-
-    async def _ask(self) -> Health:
-        database, *externals = await asyncio.gather(
-            firestore.is_reachable(), *(probe() for probe in self._probes)
-        )
-        status: Literal["healthy", "degraded", "unhealthy"] = "healthy"
-        if not all(externals):
-            status = "degraded"
-        if not database:
-            status = "unhealthy"
-        return Health(
-            status=status,
-            timestamp=firestore.now(),
-            version=settings().version,
-            dependencies=Dependencies(
-                database="connected" if database else "unreachable",
-                external_apis="operational" if all(externals) else "degraded",
-            ),
-        )
 
 
 class OpenApiDocument:

@@ -9,8 +9,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Generic, Literal, TypeVar
@@ -162,10 +161,6 @@ class Batch:
         self._batch.create(self._reference(path), storable(document))
         self._created.append((document, path))
 
-    def create_fields(self, path: str, fields: Mapping[str, Any]) -> None:
-        """For what no client reads as a record, such as a used idempotency key."""
-        self._batch.create(self._reference(path), storable(fields))
-
     def update(self, path: str, fields: Mapping[str, Any], revision: str = ANY_REVISION) -> None:
         """Change these fields; a mapping replaces the whole field."""
         option = None
@@ -200,7 +195,7 @@ class Batch:
 
 
 def storable(value: Any) -> Any:
-    """Plain values that Firestore takes: enums by value, dates and decimals as text."""
+    """Plain values that Firestore takes: models as maps, enums by value."""
     if isinstance(value, BaseModel):
         return storable(dict(value))
     if isinstance(value, Mapping):
@@ -209,10 +204,6 @@ def storable(value: Any) -> Any:
         return [storable(item) for item in value]
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value.isoformat()
     return value
 
 

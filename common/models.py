@@ -4,12 +4,9 @@ A model here is what is stored; what travels over HTTP is each service's
 `schemas.py`. `create_time` and `update_time` are UTC.
 """
 
-import re
 import unicodedata
-from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
-from itertools import product
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -110,14 +107,6 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2}
 """BCP 47: `en`, `es-MX`, `zh-Hant-TW`."""
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1 alpha-2."""
-
-
-def fold(text: str) -> str:
-    """Lower case without accents or punctuation, for search and order: `Müller-Núñez` → `muller nunez`."""
-    spread = unicodedata.normalize("NFKD", text)
-    spread = unicodedata.normalize("NFKD", spread.casefold()).casefold()
-    kept = (c for c in spread if not unicodedata.combining(c))
-    return " ".join(re.sub(r"[^\w]+", " ", "".join(kept)).split())
 
 
 # ---------------------------------------------------------------- users
@@ -254,7 +243,7 @@ class Fee(Part):
 class Doctor(Record):
     """`doctors/{doctor_id}`; the id is the account's uid, so an account has one profile at most.
 
-    `facets` and `name_key` exist for the directory alone: see `directory_keys`.
+    `facets` and `name_key` exist for the directory alone: see common/directory.py.
     """
 
     name: str
@@ -278,59 +267,6 @@ class Doctor(Record):
     def is_listed(self) -> bool:
         """Whether the public may know of this doctor."""
         return self.is_verified and self.is_active
-
-
-def directory_keys(doctor: Doctor) -> dict[str, object]:
-    """The derived fields by which the directory finds a doctor.
-
-    Firestore allows one `array_contains` in a query, so each combination of
-    filters is stored as one facet (some 300 at most), and so is each prefix of the
-    name from each of its words on (`ana gar`, `gar`). A doctor who is not
-    listed has none, and so is in no answer. One index then serves every
-    combination, and a page costs as many reads as it has rows.
-    """
-    name_key = fold(doctor.name)
-    facets = [*_filter_facets(doctor), *_name_facets(name_key)] if doctor.is_listed else []
-    return {"name_key": name_key, "facets": facets}
-
-
-def facet(
-    specialty: str | None = None,
-    city: str | None = None,
-    language: str | None = None,
-    accepting: bool | None = None,
-) -> str:
-    """The name of one combination of directory filters."""
-    yes = {None: "", True: "1", False: "0"}[accepting]
-    return f"{specialty or ''}|{fold(city or '')}|{(language or '').lower()}|{yes}"
-
-
-def name_facet(prefix: str) -> str:
-    return "n:" + fold(prefix)[:24].rstrip()
-
-
-def _filter_facets(doctor: Doctor) -> Iterator[str]:
-    for combination in product(
-        [None, *doctor.specialties],
-        [None, doctor.location.city],
-        [None, *_spoken(doctor.languages)],
-        [None, doctor.is_accepting_patients],
-    ):
-        yield facet(*combination)
-
-
-def _spoken(languages: list[str]) -> list[str]:
-    """Each tag and its language alone: who asks for `es` finds a speaker of `es-MX`."""
-    return sorted({tag for language in languages for tag in (language, language.split("-")[0])})
-
-
-def _name_facets(name_key: str) -> Iterator[str]:
-    words = name_key.split()
-    seen: set[str] = set()
-    for start in range(len(words)):
-        rest = " ".join(words[start:])
-        seen.update(name_facet(rest[:end]) for end in range(1, min(len(rest), 24) + 1))
-    yield from sorted(seen)
 
 
 # ---------------------------------------------------------------- audit

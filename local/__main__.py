@@ -1,4 +1,4 @@
-"""`python -m local dev | seed | doctor`: what `make dev` and `make seed` run."""
+"""`python -m local dev | seed`: what `make dev` and `make seed` run."""
 
 import os
 import signal
@@ -14,7 +14,8 @@ from rich.table import Table
 
 from local import tools
 from local.bootstrap import ROOT
-from local.platform import HOST, Platform, Ports, StartFailed
+from local.platform import HOST, Platform, Ports
+from local.processes import StartFailed
 
 cli = typer.Typer(add_completion=False, help="HealthHub on this machine.", no_args_is_help=True)
 console = Console(highlight=False)
@@ -101,7 +102,7 @@ def _follow(platform: Platform) -> None:
     """Show each request as the gateway reports it, and end when a process does."""
     log = platform.run_dir / "logs" / "gateway.log"
     with log.open() as lines:
-        while (failed := platform.failed()) is None:
+        while (failed := platform.children.failed()) is None:
             if line := lines.readline():
                 console.print(f"  {line.rstrip()}", markup=False)
             else:

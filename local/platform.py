@@ -4,32 +4,24 @@ import base64
 import hashlib
 import json
 import os
-import shutil
-import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from local import bundles, catalog
 from local.bootstrap import ROOT
+from local.processes import Children, StartFailed
 from local.tools import Tools
 
 PROJECT = "demo-healthhub"
 HOST = "127.0.0.1"
-
-
-class StartFailed(Exception):
-    """Says in one line what did not start, and why."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +65,6 @@ def free_ports(count: int) -> list[int]:
 
 
 @dataclass
-class Process:
-    name: str
-    popen: subprocess.Popen[bytes]
-    log: Path
-
-    def failure(self) -> str:
-        last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
-        return f"{self.name} ended unexpectedly ({last[0] if last else 'it said nothing'}); see {self.log}"
-
-
-@dataclass
 class Platform:
     """One running platform; `run_dir` holds its logs, bundles and the list of its processes."""
 
@@ -95,9 +76,12 @@ class Platform:
     is_demo: bool = False
     """Whether the explorer offers the demo accounts."""
     say: Callable[[str], None] = lambda line: None
-    processes: list[Process] = field(default_factory=list)
     functions: dict[str, str] = field(default_factory=dict)
     """Address by name."""
+    children: Children = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.children = Children(self.run_dir)
 
     @property
     def url(self) -> str:
@@ -106,7 +90,7 @@ class Platform:
     def start(self) -> None:
         """Start everything and wait until it answers. Raises `StartFailed`; then nothing is left running."""
         self.run_dir.mkdir(parents=True, exist_ok=True)
-        end_leftovers(self.run_dir, self.say)
+        self.children.end_leftovers(self.say)
         self._require_free_ports()
         try:
             waits = [*self._start_emulators(), *self._start_functions(), self._start_gateway()]
@@ -118,22 +102,7 @@ class Platform:
             raise
 
     def stop(self) -> None:
-        """End every process: asked first, and after five seconds made to."""
-        for process in reversed(self.processes):
-            _signal_group(process.popen.pid, signal.SIGTERM)
-        deadline = time.monotonic() + 5
-        for process in self.processes:
-            try:
-                process.popen.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _signal_group(process.popen.pid, signal.SIGKILL)
-                process.popen.wait()
-        self.processes.clear()
-        _pids_file(self.run_dir).unlink(missing_ok=True)
-
-    def failed(self) -> Process | None:
-        """A process that ended by itself."""
-        return next((p for p in self.processes if p.popen.poll() is not None), None)
+        self.children.end()
 
     def client_env(self) -> dict[str, str]:
         """What a client of this platform needs: tools, tests, the operator's commands."""
@@ -147,26 +116,6 @@ class Platform:
             # A fixed key: a page token outlives a restart. The demo has nothing to hide.
             "PAGE_TOKEN_KEY": base64.b64encode(hashlib.sha256(PROJECT.encode()).digest()).decode(),
         }
-
-    def launch(self, name: str, command: list[str], env: Mapping[str, str], cwd: Path) -> Process:
-        log = self.run_dir / "logs" / f"{name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as output:
-            popen = subprocess.Popen(
-                [*_dying_with_us(), *command],
-                cwd=cwd,
-                env={**_clean_environment(), **env},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches us alone, and we end the group
-            )
-        process = Process(name, popen, log)
-        self.processes.append(process)
-        children = [p.popen.pid for p in self.processes]
-        listed = {"owner": os.getpid(), "children": children}
-        _pids_file(self.run_dir).write_text(json.dumps(listed))
-        return process
 
     def _require_free_ports(self) -> None:
         for name, port in vars(self.ports).items():
@@ -239,7 +188,7 @@ class Platform:
         path: str = "/",
     ) -> Callable[[], str]:
         """Launch, and return what waits until it answers and then gives its name."""
-        process = self.launch(name, command, env or {}, cwd or self.run_dir)
+        process = self.children.launch(name, command, env or {}, cwd or self.run_dir)
 
         def wait() -> str:
             deadline = time.monotonic() + 60
@@ -272,47 +221,6 @@ def running(platform: Platform) -> Iterator[Platform]:
         platform.stop()
 
 
-def end_leftovers(run_dir: Path, say: Callable[[str], None]) -> None:
-    """End what a killed run left behind in this folder; a process that got a reused id is left alone.
-
-    Raises `StartFailed` when that run was not killed, but goes on.
-    """
-    try:
-        listed = json.loads(_pids_file(run_dir).read_text())
-        owner, children = listed["owner"], listed["children"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return
-    if owner != os.getpid() and _running(owner, ("local dev",)):
-        raise StartFailed(
-            f"HealthHub runs here already (process {owner}); stop it with Ctrl-C there"
-        )
-    left = [process for pid in children if (process := _running(pid, _COMMANDS))]
-    for process in left:
-        _signal_group(process.pid, signal.SIGKILL)
-    psutil.wait_procs(left, timeout=5)
-    ended = len(left)
-    if ended:
-        say(f"ended {ended} processes that an earlier run left behind")
-    _pids_file(run_dir).unlink(missing_ok=True)
-
-
-def _running(pid: int, marks: tuple[str, ...]) -> psutil.Process | None:
-    """The process of this id, if its command line holds one of the marks."""
-    try:
-        process = psutil.Process(pid)
-        command = " ".join(process.cmdline())
-    except psutil.Error:
-        return None
-    return process if any(mark in command for mark in marks) else None
-
-
-_COMMANDS = ("emulator", "functions_framework", "local.gateway")
-
-
-def _pids_file(run_dir: Path) -> Path:
-    return run_dir / "processes.json"
-
-
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5):
@@ -321,23 +229,3 @@ def _answers(url: str) -> bool:
         return error.code != 503  # a function is up once it is healthy
     except OSError:
         return False
-
-
-def _clean_environment() -> dict[str, str]:
-    """Ours, without what would point a child at another platform."""
-    return {k: v for k, v in os.environ.items() if not k.endswith("_EMULATOR_HOST")}
-
-
-def _signal_group(pid: int, sent: signal.Signals) -> None:
-    with suppress(ProcessLookupError):  # it ended by itself
-        os.killpg(pid, sent)
-
-
-def _dying_with_us() -> list[str]:
-    """A prefix that has Linux end the child if we are killed without a chance to clean up.
-
-    Not a `preexec_fn`: code of ours between fork and exec can hang or crash
-    when gRPC has threads here. Elsewhere, the next start ends what was left.
-    """
-    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
-    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common.auth import users
+from common.directory import directory_keys
 from common.firestore import Batch, Collection
 from common.models import (
     Doctor,
@@ -22,7 +23,6 @@ from common.models import (
     Role,
     Specialty,
     User,
-    directory_keys,
 )
 
 PASSWORD = "healthhub-demo"

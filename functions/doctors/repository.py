@@ -4,9 +4,10 @@ from typing import Any
 
 from common import audit
 from common.auth import users
+from common.directory import directory_keys, facet, name_facet
 from common.firestore import Batch, Collection, now
 from common.idempotency import Once
-from common.models import AuditEvent, Doctor, Role, Specialty, directory_keys, facet, name_facet
+from common.models import AuditEvent, Doctor, Role, Specialty
 from common.pages import PageQuery
 
 doctors = Collection(Doctor, "doctors")

@@ -7,9 +7,10 @@ from typing import Any
 
 from common import audit
 from common.auth import Principal
+from common.directory import directory_keys
 from common.firestore import ANY_REVISION, now
 from common.idempotency import Once
-from common.models import Doctor, Specialty, directory_keys
+from common.models import Doctor, Specialty
 from common.problems import (
     AlreadyExists,
     Busy,

@@ -5,9 +5,10 @@ from typing import Any
 
 from common import audit
 from common.auth import users
+from common.directory import directory_keys
 from common.firestore import ANY_REVISION, Batch, Collection, now
 from common.idempotency import Once
-from common.models import AuditEvent, Device, Doctor, Role, User, directory_keys
+from common.models import AuditEvent, Device, Doctor, Role, User
 from common.pages import PageQuery
 
 devices = Collection(Device, "users/{}/devices")

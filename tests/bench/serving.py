@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from local.platform import HOST, Platform, Process, free_ports
+from local.platform import HOST, Platform, free_ports
+from local.processes import Process
 
 _PATIENCE = 60.0
 _BARE = Path(__file__).with_name("bare")
@@ -104,13 +105,13 @@ def _hidden(folder: Path) -> Path:
 def launched(
     platform: Platform, name: str, command: list[str], env: Mapping[str, str], cwd: Path
 ) -> Iterator[Process]:
-    process = platform.launch(name, command, env, cwd)
+    process = platform.children.launch(name, command, env, cwd)
     try:
         yield process
     finally:
         os.killpg(process.popen.pid, signal.SIGKILL)  # it keeps nothing that would be lost
         process.popen.wait()
-        platform.processes.remove(process)
+        platform.children.processes.remove(process)
 
 
 def ours(platform: Platform, name: str, **env: str) -> Deployed:

@@ -10,8 +10,9 @@ from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
 from common import firestore, limits
-from common.app import HealthCheck, create_app
+from common.app import create_app
 from common.auth import PossibleCaller
+from common.health import HealthCheck
 from common.logs import request_context
 from common.settings import settings
 from local.platform import Platform

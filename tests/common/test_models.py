@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from common.directory import directory_keys, facet, fold, name_facet
 from common.firestore import now
 from common.models import (
     Doctor,
@@ -13,10 +14,6 @@ from common.models import (
     Phone,
     Specialty,
     TimeZone,
-    directory_keys,
-    facet,
-    fold,
-    name_facet,
 )
 
 line = TypeAdapter(Line)

@@ -13,7 +13,8 @@ import pytest
 
 from local import tools
 from local.bootstrap import ROOT
-from local.platform import HOST, Platform, Ports, StartFailed, end_leftovers
+from local.platform import HOST, Platform, Ports
+from local.processes import Children, StartFailed
 
 
 def quick(run_dir: Path, ports: Ports | None = None) -> Platform:
@@ -24,7 +25,7 @@ def quick(run_dir: Path, ports: Ports | None = None) -> Platform:
 
 def sleeper(platform: Platform, name: str = "emulator-like") -> psutil.Process:
     command = [sys.executable, "-c", "import time; time.sleep(600)  # emulator"]
-    return psutil.Process(platform.launch(name, command, {}, platform.run_dir).popen.pid)
+    return psutil.Process(platform.children.launch(name, command, {}, platform.run_dir).popen.pid)
 
 
 def test_a_port_in_use_is_named_with_the_variable_that_moves_it(tmp_path: Path) -> None:
@@ -34,7 +35,7 @@ def test_a_port_in_use_is_named_with_the_variable_that_moves_it(tmp_path: Path) 
         taken.listen()
         with pytest.raises(StartFailed, match=rf"port {platform.ports.firestore} .*FIRESTORE"):
             platform.start()
-    assert platform.processes == []
+    assert platform.children.processes == []
 
 
 def test_stopping_leaves_nothing_running(tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_a_process_that_does_not_listen_is_made_to_end(tmp_path: Path) -> None:
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
         "print('deaf', flush=True); time.sleep(600)"
     )
-    started = platform.launch("deaf", [sys.executable, "-c", program], {}, tmp_path)
+    started = platform.children.launch("deaf", [sys.executable, "-c", program], {}, tmp_path)
     while "deaf" not in started.log.read_text():
         time.sleep(0.01)
     platform.stop()
@@ -62,10 +63,10 @@ def test_what_a_killed_run_left_is_ended_by_the_next(tmp_path: Path) -> None:
     killed = quick(tmp_path)
     left = sleeper(killed)
     said: list[str] = []
-    end_leftovers(tmp_path, said.append)
+    Children(tmp_path).end_leftovers(said.append)
     assert psutil.wait_procs([left], timeout=5)[1] == []
     assert said == ["ended 1 processes that an earlier run left behind"]
-    end_leftovers(tmp_path, said.append)
+    Children(tmp_path).end_leftovers(said.append)
     assert len(said) == 1
     killed.stop()
 
@@ -76,7 +77,7 @@ def test_a_strangers_process_with_a_reused_id_is_left_alone(tmp_path: Path) -> N
         (tmp_path / "processes.json").write_text(
             f'{{"owner": 999999998, "children": [{stranger.pid}, 999999999]}}'
         )
-        end_leftovers(tmp_path, print)
+        Children(tmp_path).end_leftovers(print)
         assert stranger.poll() is None
     finally:
         stranger.kill()
@@ -86,7 +87,7 @@ def test_a_strangers_process_with_a_reused_id_is_left_alone(tmp_path: Path) -> N
 @pytest.mark.parametrize("garbled", ["", "{not json", "[1, 2]", "{}", "null"])
 def test_a_garbled_list_of_processes_is_no_obstacle(tmp_path: Path, garbled: str) -> None:
     (tmp_path / "processes.json").write_text(garbled)
-    end_leftovers(tmp_path, print)
+    Children(tmp_path).end_leftovers(print)
 
 
 def test_a_second_start_beside_a_running_one_is_told_so_and_ends_nothing(tmp_path: Path) -> None:
@@ -108,9 +109,9 @@ def test_a_second_start_beside_a_running_one_is_told_so_and_ends_nothing(tmp_pat
 def test_a_process_that_ends_by_itself_is_noticed_with_its_last_words(tmp_path: Path) -> None:
     platform = quick(tmp_path)
     program = "print('one'); print('the reason')"
-    started = platform.launch("short", [sys.executable, "-c", program], {}, tmp_path)
+    started = platform.children.launch("short", [sys.executable, "-c", program], {}, tmp_path)
     started.popen.wait(10)
-    failed = platform.failed()
+    failed = platform.children.failed()
     assert failed is started
     assert "short ended unexpectedly (the reason)" in failed.failure()
     platform.stop()
