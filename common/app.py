@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common import coldstart, idempotency, logs, problems
+from common.events import Receiver
 from common.health import Health, HealthCheck, Probe
 from common.settings import settings
 
@@ -35,11 +36,16 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 
 
 def create_app(
-    name: str, title: str, routers: Sequence[APIRouter], probes: Sequence[Probe] = ()
+    name: str,
+    title: str,
+    routers: Sequence[APIRouter] = (),
+    probes: Sequence[Probe] = (),
+    receiver: Receiver | None = None,
 ) -> ASGIApp:
     """The service `name`: its routers, `/health`, its OpenAPI document, and the edge around them.
 
     `probes` ask the outside services that it needs, beyond the database.
+    `receiver` takes what Pub/Sub pushes to `/`, in a function that nobody calls.
     """
     logs.configure()
     app = FastAPI(
@@ -55,6 +61,8 @@ def create_app(
     idempotency.install(app)
     for router in routers:
         app.include_router(router)
+    if receiver is not None:
+        app.add_route("/", receiver, methods=["POST"], include_in_schema=False)
     health = HealthCheck(probes)
     for path in ("/health", f"/health/{name}"):
         app.add_api_route(

@@ -2,17 +2,17 @@
 
 A write's event is in the write's own batch. A read's event is stored while
 the record is read, and the answer waits for both: if the event can't be
-stored, the access does not happen. The same line goes to the log. Neither
-holds a name, a text or a value from the record.
+stored, the access does not happen. Once it is stored, the same line goes to
+the log. Neither holds a name, a text or a value from the record.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable
 from typing import TypeVar
-from uuid import uuid4
 
 from common.auth import Principal
+from common.chain import Chains
 from common.firestore import Batch, Collection, now
 from common.logs import request_context
 from common.models import AuditEvent, Outcome
@@ -21,6 +21,8 @@ from common.problems import Problem
 T = TypeVar("T")
 
 audit_events = Collection(AuditEvent, "audit_events")
+
+_chains = Chains()
 
 _log = logging.getLogger("healthhub.audit")
 
@@ -52,8 +54,16 @@ def event(
 
 def add(batch: Batch, happened: AuditEvent) -> None:
     """Make the event part of the batch that does what it tells of."""
-    batch.create(audit_events.path(uuid4().hex), happened)
-    _log.info("audit", extra={"fields": happened.model_dump(mode="json")})
+    id, settled = _chains.link(happened)
+    batch.create(audit_events.path(id), happened)
+
+    def told(is_stored: bool | None) -> None:
+        settled(is_stored)
+        if is_stored:
+            line = {"audit_event": id, **happened.model_dump(mode="json", exclude_none=True)}
+            _log.info("audit", extra={"fields": line})
+
+    batch.when_settled(told)
 
 
 async def record(happened: AuditEvent) -> None:

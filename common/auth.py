@@ -7,9 +7,6 @@ Halfway through, a request that finds the entry renews it behind its answer:
 people in mid-use do not wait for it.
 """
 
-import asyncio
-import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -29,11 +26,11 @@ from common.problems import (
     TokenRevoked,
     Unauthenticated,
 )
+from common.recent import Recent
 from common.tokens import Claims, verifier
 
 ACCOUNT_MAX_AGE = 30.0
 _RENEW_AFTER = 15.0
-_MOST_ACCOUNTS = 10_000
 
 users = Collection(User, "users")
 
@@ -52,62 +49,22 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What `users/{uid}` said of a person, and when it was asked."""
+    """What `users/{uid}` said of a person."""
 
     role: Role | None
     is_active: bool
     tokens_valid_after: datetime | None
-    read_at: float
 
 
-class Accounts:
-    """The accounts that this instance has seen within 30 seconds."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, Account] = OrderedDict()
-        self._renewing: dict[str, asyncio.Task[Account]] = {}
-
-    async def get(self, uid: str) -> Account:
-        account = self._known.get(uid)
-        age = time.monotonic() - account.read_at if account else ACCOUNT_MAX_AGE
-        if account is None or age >= ACCOUNT_MAX_AGE:
-            # Shielded: the read is shared, and one caller who hangs up must not cancel it for all.
-            return await asyncio.shield(self._renew(uid))
-        if age >= _RENEW_AFTER:
-            self._renew(uid)
-        return account
-
-    def forget(self, uid: str) -> None:
-        self._known.pop(uid, None)
-        self._renewing.pop(uid, None)
-
-    def _renew(self, uid: str) -> "asyncio.Task[Account]":
-        task = self._renewing.get(uid)
-        if task is None:
-            task = self._renewing[uid] = asyncio.create_task(self._read(uid))
-            task.add_done_callback(lambda done: self._renewed(uid, done))
-        return task
-
-    def _renewed(self, uid: str, task: "asyncio.Task[Account]") -> None:
-        if self._renewing.get(uid) is not task:
-            return  # forgotten meanwhile: what it read is from before a change
-        del self._renewing[uid]
-        if not task.cancelled() and task.exception() is None:
-            self._known[uid] = task.result()
-            self._known.move_to_end(uid)
-            if len(self._known) > _MOST_ACCOUNTS:
-                self._known.popitem(last=False)
-
-    @staticmethod
-    async def _read(uid: str) -> Account:
-        asked_at = time.monotonic()
-        user = await users.get(uid)
-        if user is None:
-            return Account(None, True, None, asked_at)
-        return Account(user.role, user.is_active, user.tokens_valid_after, asked_at)
+async def _account(uid: str) -> Account:
+    user = await users.get(uid)
+    if user is None:
+        return Account(None, True, None)
+    return Account(user.role, user.is_active, user.tokens_valid_after)
 
 
-accounts = Accounts()
+accounts = Recent(_account, max_age=ACCOUNT_MAX_AGE, renew_after=_RENEW_AFTER)
+"""The accounts that this instance has seen within 30 seconds."""
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="firebase", bearerFormat="JWT", description="Firebase ID token"

@@ -1,4 +1,4 @@
-"""How the directory finds doctors: by facets that each doctor's document carries.
+"""How lists find doctors and patients: by facets that each document carries.
 
 docs/decisions/0004-the-directory-has-facets.md says why.
 """
@@ -21,7 +21,7 @@ def directory_keys(doctor: Doctor) -> dict[str, object]:
     combination, and a page costs as many reads as it has rows.
     """
     name_key = fold(doctor.name)
-    facets = [*_filter_facets(doctor), *_name_facets(name_key)] if doctor.is_listed else []
+    facets = [*_filter_facets(doctor), *name_facets(name_key)] if doctor.is_listed else []
     return {"name_key": name_key, "facets": facets}
 
 
@@ -55,7 +55,8 @@ def _spoken(languages: list[str]) -> list[str]:
     return sorted({tag for language in languages for tag in (language, language.split("-")[0])})
 
 
-def _name_facets(name_key: str) -> Iterator[str]:
+def name_facets(name_key: str) -> Iterator[str]:
+    """Each prefix of a name, from each of its words on."""
     words = name_key.split()
     seen: set[str] = set()
     for start in range(len(words)):

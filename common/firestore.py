@@ -1,44 +1,39 @@
-"""Firestore as typed collections and batches; Google's errors become ours here, once.
+"""Firestore as typed collections and batches.
 
-A read is one unary `GetDocument`: the client library's `get` opens a stream
-and costs five times the CPU. Commits are never retried by the library: a
-retried `create` that had succeeded would be told that it lost to itself.
+Commits are never retried by the library: a retried `create` that had
+succeeded would be told that it lost to itself.
 """
 
-import asyncio
-import random
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
-from functools import lru_cache
 from typing import Any, Generic, Literal, TypeVar
 
-import grpc
-from google.api_core import exceptions as google
 from google.cloud.firestore_v1.async_batch import AsyncWriteBatch
 from google.cloud.firestore_v1.async_document import AsyncDocumentReference
 from google.cloud.firestore_v1.async_query import AsyncQuery
 from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.transforms import Increment
 from google.cloud.firestore_v1.types import document as document_types
-from google.cloud.firestore_v1.types import firestore as firestore_types
-from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel
 
 from common import pages
-from common.clients import firestore_client
+from common.clients import DEFAULT_DATABASE, firestore_client
 from common.documents import decoded
 from common.models import Record
-from common.problems import AlreadyExists, Busy, NotFound, Problem, RecordChanged, Unavailable
+from common.problems import AlreadyExists, Busy, NotFound, RecordChanged
+from common.rpc import DEADLINE, calling, get_document, revision_at, timestamp_of
 
 R = TypeVar("R", bound=Record)
-T = TypeVar("T")
-
-DEADLINE = 5.0
-"""Seconds for one call; a client is better served by a 503 than by a wait."""
 
 ANY_REVISION = "*"
+
+Where = Sequence[tuple[str, str, Any]]
+Order = Sequence[tuple[str, Literal["ASCENDING", "DESCENDING"]]]
+
+MOST_WRITES = 500
+"""Firestore takes no more in one batch."""
 
 
 def now() -> datetime:
@@ -48,9 +43,10 @@ def now() -> datetime:
 class Collection(Generic[R]):
     """A collection, or a family of them: `Collection(Device, "users/{}/devices")`."""
 
-    def __init__(self, model: type[R], pattern: str) -> None:
+    def __init__(self, model: type[R], pattern: str, database: str = DEFAULT_DATABASE) -> None:
         self.model = model
         self.pattern = pattern
+        self.database = database
 
     def path(self, *ids: str) -> str:
         """The path of a document; parents' ids first."""
@@ -58,81 +54,115 @@ class Collection(Generic[R]):
 
     async def get(self, *ids: str) -> R | None:
         """The document, or None. One read."""
-        found = await _get_document(self.path(*ids))
-        return None if found is None else self._record(ids[-1], found)
+        path = self.path(*ids)
+        found = await get_document(path, self.database)
+        return None if found is None else self._record(path, found)
 
     async def list_(
         self,
         *parents: str,
-        where: Sequence[tuple[str, str, Any]] = (),
-        order: Sequence[tuple[str, Literal["ASCENDING", "DESCENDING"]]] = (),
+        where: Where = (),
+        order: Order = (),
         page: pages.PageQuery,
         besides: str = "",
+        everywhere: bool = False,
     ) -> tuple[list[R], str | None]:
         """One page and the token of the next. Costs the page's rows and one more.
 
         `besides` names what else the caller filters by; the token is bound to it too.
+        `everywhere` asks every collection of this name, under whatever parents.
 
         Raises `PageTokenInvalid`.
         """
-        fields = [*order, ("__name__", order[-1][1] if order else "ASCENDING")]
-        query = self._query(parents, where)
-        for name, direction in fields:
-            query = query.order_by(name, direction=direction)
+        query = self._query(parents, where, order, everywhere)
         bound_to = repr((self.pattern, parents, list(where), list(order), besides))
         if page.page_token is not None:
-            *values, last_id = pages.unseal(page.page_token, bound_to)
+            *values, last_path = pages.unseal(page.page_token, bound_to)
             cursor = {name: value for (name, _), value in zip(order, values, strict=True)}
-            reference = self._collection(parents).document(str(last_id))
+            reference = firestore_client(self.database).document(str(last_path))
             query = query.start_after({**cursor, "__name__": reference})
-        snapshots = await _calling(query.limit(page.page_size + 1).get(timeout=DEADLINE))
+        snapshots = await calling(query.limit(page.page_size + 1).get(timeout=DEADLINE))
         records = [self._from_snapshot(snapshot) for snapshot in snapshots[: page.page_size]]
         if len(snapshots) <= page.page_size:
             return records, None
         last = snapshots[page.page_size - 1]
         position = [last.get(name) for name, _ in order]
-        return records, pages.seal([*position, last.id], bound_to)
+        return records, pages.seal([*position, last.reference.path], bound_to)
+
+    async def all_(
+        self,
+        *parents: str,
+        where: Where = (),
+        order: Order = (),
+        everywhere: bool = False,
+        chunk: int = 300,
+    ) -> AsyncIterator[R]:
+        """Every document, in order, some at a time: for what may be thousands."""
+        query = self._query(parents, where, order, everywhere).limit(chunk)
+        after = query
+        while True:
+            snapshots = await calling(after.get(timeout=DEADLINE * 6))
+            for snapshot in snapshots:
+                yield self._from_snapshot(snapshot)
+            if len(snapshots) < chunk:
+                return
+            after = query.start_after(snapshots[-1])
 
     async def find(
-        self, *parents: str, where: Sequence[tuple[str, str, Any]], limit: int
+        self,
+        *parents: str,
+        where: Where = (),
+        order: Order = (),
+        limit: int,
+        everywhere: bool = False,
     ) -> list[R]:
-        """Up to `limit` documents in no particular order."""
-        snapshots = await _calling(self._query(parents, where).limit(limit).get(timeout=DEADLINE))
+        """Up to `limit` documents; without an order, in that of their names."""
+        query = self._query(parents, where, order, everywhere)
+        snapshots = await calling(query.limit(limit).get(timeout=DEADLINE))
         return [self._from_snapshot(snapshot) for snapshot in snapshots]
 
-    async def find_anywhere(self, where: Sequence[tuple[str, str, Any]], limit: int) -> list[str]:
-        """Paths of up to `limit` documents of every collection of this name."""
-        query = firestore_client().collection_group(self.pattern.rsplit("/", 1)[-1])
-        for name, operator, value in where:
-            query = query.where(filter=FieldFilter(name, operator, value))
-        snapshots = await _calling(query.select([]).limit(limit).get(timeout=DEADLINE))
-        return [snapshot.reference.path for snapshot in snapshots]
-
-    async def count(self, *parents: str, where: Sequence[tuple[str, str, Any]] = ()) -> int:
+    async def count(self, *parents: str, where: Where = ()) -> int:
         """How many match. One read per thousand index entries."""
-        result = await _calling(self._query(parents, where).count().get(timeout=DEADLINE))  # type: ignore[call-arg]
+        query = self._filtered(self._collection(parents), where).count()
+        result = await calling(query.get(timeout=DEADLINE))  # type: ignore[call-arg]
         return int(result[0][0].value)
 
-    def _collection(self, parents: Sequence[str]) -> Any:
-        return firestore_client().collection(self.pattern.format(*parents))
+    @property
+    def _name(self) -> str:
+        return self.pattern.rsplit("/", 1)[-1]
 
-    def _query(self, parents: Sequence[str], where: Sequence[tuple[str, str, Any]]) -> AsyncQuery:
-        query = self._collection(parents)
+    def _collection(self, parents: Sequence[str]) -> Any:
+        return firestore_client(self.database).collection(self.pattern.format(*parents))
+
+    def _query(
+        self, parents: Sequence[str], where: Where, order: Order, everywhere: bool
+    ) -> AsyncQuery:
+        if everywhere:
+            source = firestore_client(self.database).collection_group(self._name)
+        else:
+            source = self._collection(parents)
+        query = self._filtered(source, where)
+        for name, direction in (*order, ("__name__", order[-1][1] if order else "ASCENDING")):
+            query = query.order_by(name, direction=direction)
+        return query
+
+    @staticmethod
+    def _filtered(query: Any, where: Where) -> AsyncQuery:
         for name, operator, value in where:
-            query = query.where(filter=FieldFilter(name, operator, value))
+            query = query.where(filter=FieldFilter(name, operator, storable(value)))
         return query  # type: ignore[no-any-return]
 
-    def _record(self, id: str, found: document_types.Document) -> R:
-        return self._read(id, decoded(found.fields), _revision(found.update_time))
+    def _record(self, path: str, found: document_types.Document) -> R:
+        return self._read(path, decoded(found.fields), revision_at(found.update_time))
 
     def _from_snapshot(self, snapshot: Any) -> R:
-        revision = _revision(snapshot.update_time.timestamp_pb())
-        return self._read(snapshot.id, snapshot.to_dict(), revision)
+        revision = revision_at(snapshot.update_time.timestamp_pb())
+        return self._read(snapshot.reference.path, snapshot.to_dict(), revision)
 
-    def _read(self, id: str, fields: dict[str, Any], revision: str) -> R:
+    def _read(self, path: str, fields: dict[str, Any], revision: str) -> R:
         # Fields of a newer version are ignored at every depth, so that a rollback can read them.
         record = self.model.model_validate(fields, extra="ignore")
-        record.stored_as(id, revision)
+        record.stored_as(path, revision)
         return record
 
 
@@ -152,50 +182,80 @@ class Batch:
     `Busy` or `Unavailable`.
     """
 
-    def __init__(self) -> None:
-        self._batch = AsyncWriteBatch(firestore_client())
+    def __init__(self, database: str = DEFAULT_DATABASE) -> None:
+        self._client = firestore_client(database)
+        self._batch = AsyncWriteBatch(self._client)
         self._paths: list[str] = []
         self._created: list[tuple[Record, str]] = []
+        self._settled: list[Callable[[bool | None], None]] = []
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
     def create(self, path: str, document: Record) -> None:
         self._batch.create(self._reference(path), storable(document))
         self._created.append((document, path))
 
     def update(self, path: str, fields: Mapping[str, Any], revision: str = ANY_REVISION) -> None:
-        """Change these fields; a mapping replaces the whole field."""
+        """Change these fields, `a.b` within a map; a mapping replaces the whole field."""
         option = None
         if revision != ANY_REVISION:
-            option = firestore_client().write_option(last_update_time=_timestamp(revision))
+            option = self._client.write_option(last_update_time=timestamp_of(revision))
         self._batch.update(self._reference(path), storable(fields), option=option)
 
-    def delete(self, path: str) -> None:
-        self._batch.delete(self._reference(path))
+    def verify(self, path: str, unchanged: Mapping[str, Any], revision: str) -> None:
+        """Insist on a document's revision without giving it another.
+
+        A write that changes nothing keeps Firestore's update time; `unchanged`
+        is some field with the value that it has.
+        """
+        self.update(path, unchanged, revision)
+
+    def merge(self, path: str, fields: Mapping[str, Any]) -> None:
+        """Set these fields, making the document if it is not there."""
+        self._batch.set(self._reference(path), storable(fields), merge=True)
+
+    def delete(self, path: str, *, must_exist: bool = False) -> None:
+        """With `must_exist`, who comes second gets `NotFound`."""
+        option = self._client.write_option(exists=True) if must_exist else None
+        self._batch.delete(self._reference(path), option=option)
 
     def increment(self, path: str, by: int, fields: Mapping[str, Any]) -> None:
         """Add to the document's `count`, making the document if it is not there."""
-        self._batch.set(
-            self._reference(path), {**storable(fields), "count": Increment(by)}, merge=True
-        )
+        self.merge(path, {**fields, "count": Increment(by)})
+
+    def when_settled(self, told: Callable[[bool | None], None]) -> None:
+        """Have `told` called when it is known whether the writes happened; None if it can't be."""
+        self._settled.append(told)
 
     async def commit(self) -> Committed:
-        results = await _calling(self._batch.commit(retry=None, timeout=DEADLINE))
+        happened: bool | None = None
+        try:
+            results = await calling(self._batch.commit(retry=None, timeout=DEADLINE))
+            happened = True
+        except (AlreadyExists, NotFound, RecordChanged, Busy):
+            happened = False
+            raise
+        finally:
+            for told in self._settled:
+                told(happened)
         committed = Committed()
         for path, result in zip(self._paths, results, strict=True):
             if result.update_time is not None:
-                committed.revisions[path] = _revision(result.update_time.timestamp_pb())
+                committed.revisions[path] = revision_at(result.update_time.timestamp_pb())
             for value in result.transform_results:
                 committed.counts[path] = value.integer_value
         for record, path in self._created:
-            record.stored_as(path.rsplit("/", 1)[-1], committed.revisions[path])
+            record.stored_as(path, committed.revisions[path])
         return committed
 
     def _reference(self, path: str) -> AsyncDocumentReference:
         self._paths.append(path)
-        return firestore_client().document(path)
+        return self._client.document(path)
 
 
 def storable(value: Any) -> Any:
-    """Plain values that Firestore takes: models as maps, enums by value."""
+    """Plain values that Firestore takes: models as maps, enums by value, days as text."""
     if isinstance(value, BaseModel):
         return storable(dict(value))
     if isinstance(value, Mapping):
@@ -204,84 +264,6 @@ def storable(value: Any) -> Any:
         return [storable(item) for item in value]
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()  # Firestore knows moments only; as text, days sort as they should
     return value
-
-
-async def is_reachable() -> bool:
-    """Whether the database answers, asked by a real read."""
-    try:
-        async with asyncio.timeout(3):
-            await _get_document("health/probe")
-    except (Problem, TimeoutError):
-        return False
-    return True
-
-
-# ---------------------------------------------------------------- revisions
-
-# A revision is Firestore's update time as `<seconds>.<nanoseconds>`; it travels as the ETag.
-
-
-def _revision(time: Timestamp) -> str:
-    return f"{time.seconds}.{time.nanos:09d}"
-
-
-def _timestamp(revision: str) -> Timestamp:
-    seconds, nanos = revision.split(".")
-    return Timestamp(seconds=int(seconds), nanos=int(nanos))
-
-
-# ---------------------------------------------------------------- calls
-
-
-@lru_cache
-def _getter() -> Any:
-    """The unary call, on the client's own channel."""
-    channel = firestore_client()._firestore_api.transport.grpc_channel
-    return channel.unary_unary(
-        "/google.firestore.v1.Firestore/GetDocument",
-        request_serializer=firestore_types.GetDocumentRequest.pb().SerializeToString,
-        response_deserializer=document_types.Document.pb().FromString,
-    )
-
-
-async def _get_document(path: str) -> document_types.Document | None:
-    client = firestore_client()
-    request = firestore_types.GetDocumentRequest.pb()(
-        name=f"{client._database_string}/documents/{path}"
-    )
-    for attempt in (1, 2, 3):
-        try:
-            return await _getter()(  # type: ignore[no-any-return]
-                request, metadata=client._rpc_metadata, timeout=DEADLINE
-            )
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.NOT_FOUND:
-                return None
-            if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == 3:
-                raise _translated(google.from_grpc_error(error)) from error  # type: ignore[no-untyped-call]
-            await asyncio.sleep(random.uniform(0.05, 0.1) * attempt)
-    raise AssertionError("unreachable")
-
-
-async def _calling(call: Awaitable[T]) -> T:
-    try:
-        return await call
-    except (google.GoogleAPICallError, google.RetryError) as error:
-        raise _translated(error) from error
-
-
-def _translated(error: Exception) -> Exception:
-    match error:
-        case google.AlreadyExists():
-            return AlreadyExists()
-        case google.Aborted() | google.ResourceExhausted():
-            return Busy()
-        case google.NotFound():
-            return NotFound()
-        case google.FailedPrecondition():
-            return RecordChanged()
-        case google.InvalidArgument() | google.PermissionDenied() | google.Unauthenticated():
-            return error  # our mistake, not the database's: it ends as a logged 500
-        case _:
-            return Unavailable("The database does not answer. Nothing was changed; try again.")

@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from common import firestore
+from common import rpc
+from common.firestore import now
 from common.settings import settings
 
 
@@ -49,7 +50,7 @@ class HealthCheck:
 
     async def _ask(self) -> Health:
         database, *externals = await asyncio.gather(
-            firestore.is_reachable(), *(probe() for probe in self._probes)
+            rpc.is_reachable(), *(probe() for probe in self._probes)
         )
         status: Literal["healthy", "degraded", "unhealthy"] = "healthy"
         if not all(externals):
@@ -58,7 +59,7 @@ class HealthCheck:
             status = "unhealthy"
         return Health(
             status=status,
-            timestamp=firestore.now(),
+            timestamp=now(),
             version=settings().version,
             dependencies=Dependencies(
                 database="connected" if database else "unreachable",

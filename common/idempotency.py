@@ -13,7 +13,7 @@ import hashlib
 import hmac
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, FastAPI, Header, Request
 from pydantic import BaseModel
@@ -32,6 +32,9 @@ from common.problems import (
 )
 from common.settings import settings
 
+if TYPE_CHECKING:
+    from common.crypto import Vault
+
 _KEEP = timedelta(hours=24)
 _RESERVED_FOR = timedelta(seconds=60)
 
@@ -44,6 +47,9 @@ class UsedKey(Record):
     """Of the answer; 0 while the key is only reserved."""
     location: str | None = None
     answer: str = ""
+    patient_id: str | None = None
+    sealed: dict[str, bytes] = {}
+    """In place of `answer`, when that is a patient's data: sealed with that patient's key."""
     expire_time: datetime
 
 
@@ -116,12 +122,21 @@ class Once:
                 await batch.commit()
 
     def remember(
-        self, batch: Batch, status: int, answer: BaseModel, location: str | None = None
+        self,
+        batch: Batch,
+        status: int,
+        answer: BaseModel,
+        location: str | None = None,
+        vault: "Vault | None" = None,
     ) -> None:
-        """Store the answer in the batch that holds the effect."""
+        """Store the answer in the batch that holds the effect; what is a patient's, sealed."""
         if self._path is None:
             return
-        key = self._key(status, answer.model_dump_json(), location, _KEEP)
+        text = answer.model_dump_json()
+        key = self._key(status, "" if vault else text, location, _KEEP)
+        if vault:
+            key.patient_id = vault.patient_id
+            key.sealed = {"answer": vault.seal(self._path, "answer", text)}
         if self._is_reserved:
             batch.update(self._path, dict(key))
         else:
@@ -195,13 +210,24 @@ def install(app: FastAPI) -> None:
     async def on_replay(request: Request, replay: Exception) -> Response:
         assert isinstance(replay, Replay)
         used = replay.used
+        answer = await _opened(used)
         headers = {"Idempotent-Replayed": "true"}
         if used.location:
             # The key was stored by the commit that made the resource, and shares its revision.
             headers |= {"Location": used.location, "ETag": used.etag}
-        return Response(used.answer, used.status, headers, media_type="application/json")
+        return Response(answer, used.status, headers, media_type="application/json")
 
     app.add_exception_handler(Replay, on_replay)
+
+
+async def _opened(used: UsedKey) -> str:
+    if used.patient_id is None:
+        return used.answer
+    # Imported here: only services that keep patients' data can meet such a key.
+    from common.crypto import vault_of
+
+    vault = await vault_of(used.patient_id)
+    return str(vault.open(used.path, "answer", used.sealed["answer"]))
 
 
 def _keyed_hash(text: bytes) -> str:

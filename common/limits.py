@@ -36,6 +36,8 @@ SIGN_IN_ADDRESS = Limit("sign-in-address", 100, 900)
 """Failures of one address: a hospital shares one."""
 REGISTER_ADDRESS = Limit("register-address", 60, 3600)
 RESET_ACCOUNT = Limit("reset-account", 5, 3600)
+BREAK_GLASS = Limit("break-glass", 20, 3600)
+"""Emergency accesses of one doctor: an emergency room passes, who leafs through patients does not."""
 RESET_ADDRESS = Limit("reset-address", 60, 3600)
 
 _SLOW_AFTER = 5

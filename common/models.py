@@ -19,12 +19,17 @@ class Record(BaseModel):
     create_time: datetime
     update_time: datetime
 
-    _id: str = PrivateAttr("")
+    _path: str = PrivateAttr("")
     _revision: str = PrivateAttr("")
 
     @property
+    def path(self) -> str:
+        """Where Firestore holds it."""
+        return self._path
+
+    @property
     def id(self) -> str:
-        return self._id
+        return self._path.rsplit("/", 1)[-1]
 
     @property
     def revision(self) -> str:
@@ -36,9 +41,9 @@ class Record(BaseModel):
         """The revision as a strong entity tag."""
         return f'"{self._revision}"'
 
-    def stored_as(self, id: str, revision: str) -> None:
-        """Say under which name and revision Firestore holds this record."""
-        self._id, self._revision = id, revision
+    def stored_as(self, path: str, revision: str) -> None:
+        """Say where and in which revision Firestore holds this record; an id will do for a path."""
+        self._path, self._revision = path, revision
 
 
 # ---------------------------------------------------------------- words
@@ -278,7 +283,11 @@ class Outcome(StrEnum):
 
 
 class AuditEvent(Record):
-    """`audit_events/{id}`: who touched what, when and why. Never what it said."""
+    """`audit_events/{chain}-{sequence}`: who touched what, when and why. Never what it said.
+
+    Its MAC covers every field that is not None, so a field added later must
+    default to None, or older events would no longer verify.
+    """
 
     actor_uid: str | None
     actor_role: Role | None
@@ -287,8 +296,14 @@ class AuditEvent(Record):
     resource: str
     """The document's path."""
     subject_uid: str | None
-    """The person whose data it is."""
+    """The person whose data it is: an account's uid, a patient's id."""
     outcome: Outcome
     reason: str | None = None
+    """What allowed it (`care_team`, `break_glass`…) or the problem that refused it."""
     request_id: str
     address: str
+    follows: str | None = None
+    """The event before it in its chain; or, of a chain's first, the one that its instance wrote last."""
+    follows_mac: str | None = None
+    follows_time: datetime | None = None
+    mac: str | None = None

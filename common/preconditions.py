@@ -1,9 +1,15 @@
 """`If-Match` and `If-None-Match` against a record's ETag (RFC 9110, section 13)."""
 
+import asyncio
+import random
 import re
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from common.firestore import ANY_REVISION
-from common.problems import RecordChanged
+from common.problems import AlreadyExists, Busy, RecordChanged
+
+T = TypeVar("T")
 
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
 _REVISION = re.compile(r"\d{1,11}\.\d{9}")
@@ -28,3 +34,20 @@ def is_unchanged(if_none_match: str | None, etag: str) -> bool:
     if if_none_match is None:
         return False
     return if_none_match.strip() == "*" or etag.strip('"') in _TAG.findall(if_none_match)
+
+
+async def applied(change: Callable[[], Awaitable[T]], revision: str = ANY_REVISION) -> T:
+    """Make a change that reads a record and writes it as it was read.
+
+    Without `If-Match` a change that meets another is made again on top of
+    it; with it, the caller is told. Raises `RecordChanged` and, when it goes
+    on meeting others, `Busy`.
+    """
+    for attempt in range(8):
+        try:
+            return await change()
+        except (RecordChanged, AlreadyExists):
+            if revision != ANY_REVISION:
+                raise
+            await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
+    raise Busy

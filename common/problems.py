@@ -21,6 +21,11 @@
     │   ├── DoctorExists
     │   ├── OwnRole
     │   ├── TooManyDevices
+    │   ├── PatientExists
+    │   ├── PatientArchived
+    │   ├── CareTeamFull
+    │   ├── LegalHold
+    │   ├── RetentionNotOver
     │   └── IdempotencyInFlight
     ├── RecordChanged             412
     ├── BodyTooLarge              413
@@ -227,6 +232,36 @@ class TooManyDevices(Conflict):
     """This account has as many devices as it may have. Remove one first."""
 
     title = "Too many devices"
+
+
+class PatientExists(Conflict):
+    """This account has a patient record already. Change it instead."""
+
+    title = "Patient record exists"
+
+
+class PatientArchived(Conflict):
+    """This record is archived and can only be read. An administrator can restore it."""
+
+    title = "Patient archived"
+
+
+class CareTeamFull(Conflict):
+    """This care team has as many doctors as it may have. Remove one first."""
+
+    title = "Care team full"
+
+
+class LegalHold(Conflict):
+    """This record is under legal hold: nothing of it may be deleted."""
+
+    title = "Legal hold"
+
+
+class RetentionNotOver(Conflict):
+    """This record must be kept until its retention has ended."""
+
+    title = "Retention not over"
 
 
 class IdempotencyInFlight(Conflict):

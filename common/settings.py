@@ -9,7 +9,9 @@ because the Auth emulator accepts tokens that nobody signed.
 import base64
 import os
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +20,59 @@ __version__ = "0.1.0"
 
 class ConfigurationError(RuntimeError):
     """The environment is unusable; the function must not start."""
+
+
+Period = Annotated[str, Field(pattern=r"^[1-9]\d{0,4}d$|^[1-9]\d?y$")]
+
+
+class Retention(BaseModel):
+    """For how long each kind of record is kept, at least; in days or calendar years.
+
+    The defaults are HIPAA's six years for what documents care and access
+    (45 CFR 164.316(b)(2)(i)); state law often asks for more, for minors above all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    history: Period = "6y"
+    """Clinical records, with their versions; counted from the last change or, if later, the archiving."""
+    patients: Period = "6y"
+    """What a patient's profile and key hold; counted likewise, and never before the history went."""
+    break_glass: Period = "6y"
+    audit_events: Period = "6y"
+    access_grants: Period = "30d"
+    """Counted from the grant's end."""
+    notifications: Period = "180d"
+
+    @classmethod
+    def parse(cls, text: str) -> "Retention":
+        """From `history=10y,notifications=90d`. Raises `ValueError`."""
+        try:
+            return cls.model_validate(dict(part.split("=") for part in text.split(",")))
+        except ValueError:
+            kinds = ", ".join(cls.model_fields)
+            raise ValueError(
+                f"RETENTION must read kind=6y or kind=30d, comma-separated; kinds are {kinds}"
+            ) from None
+
+    def cutoff(self, kind: str, moment: datetime) -> datetime:
+        """What was last of use before this time is due at `moment`."""
+        return self._moved(kind, moment, -1)
+
+    def end(self, kind: str, moment: datetime) -> datetime:
+        """Until when what was last of use at `moment` is kept."""
+        return self._moved(kind, moment, 1)
+
+    def _moved(self, kind: str, moment: datetime, sign: int) -> datetime:
+        period: str = getattr(self, kind)
+        number = sign * int(period[:-1])
+        if period.endswith("d"):
+            return moment + timedelta(days=number)
+        try:
+            return moment.replace(year=moment.year + number)
+        except ValueError:  # 29 February; rounded so that nothing is due early
+            rounded = moment.replace(year=moment.year + number, day=28)
+            return rounded + timedelta(days=1) if sign > 0 else rounded
 
 
 class Settings(BaseModel):
@@ -29,6 +84,13 @@ class Settings(BaseModel):
     identity_api_key: str = ""
     page_token_key: bytes = Field(min_length=32, max_length=32)
     """AES-256 key for page tokens; the same for every instance of every function."""
+    audit_key: bytes = Field(min_length=32, max_length=32)
+    """Authenticates audit events; who can write to the database must not have it."""
+    kms_key: str = ""
+    """`gcp-kms://projects/…/cryptoKeys/…`: wraps patients' keys."""
+    kms_emulator_host: str = ""
+    """`host:port` of what speaks Cloud KMS's protocol in its place."""
+    retention: Retention = Retention()
     certificates_url: str = (
         "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com"
     )
@@ -54,11 +116,14 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     for field, variable in _VARIABLES.items():
         if environ.get(variable):
             values[field] = environ[variable]
-    for required in ("project_id", "page_token_key"):
+    for required in ("project_id", *_KEYS):
         if required not in values:
             raise ConfigurationError(f"{_VARIABLES[required]} is not set")
     try:
-        values["page_token_key"] = base64.b64decode(str(values["page_token_key"]), validate=True)
+        for key in _KEYS:
+            values[key] = _decoded(key, str(values[key]))
+        if "retention" in values:
+            values["retention"] = Retention.parse(str(values["retention"]))
         if "cors_origins" in values:
             values["cors_origins"] = tuple(str(values["cors_origins"]).split(","))
         return Settings.model_validate(values)
@@ -72,6 +137,10 @@ _VARIABLES = {
     "version": "HEALTHHUB_VERSION",
     "identity_api_key": "IDENTITY_API_KEY",
     "page_token_key": "PAGE_TOKEN_KEY",
+    "audit_key": "AUDIT_KEY",
+    "kms_key": "KMS_KEY",
+    "kms_emulator_host": "KMS_EMULATOR_HOST",
+    "retention": "RETENTION",
     "certificates_url": "TOKEN_CERTIFICATES_URL",
     "cors_origins": "CORS_ORIGINS",
     "proxy_hops": "PROXY_HOPS",
@@ -79,11 +148,21 @@ _VARIABLES = {
 }
 
 
+_KEYS = ("page_token_key", "audit_key")
+
+
+def _decoded(field: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ConfigurationError(f"{_VARIABLES[field]} is not base64") from None
+
+
 def _without_values(error: ValueError) -> str:
     """Name what is wrong without printing it: one of the values is a key."""
     details = getattr(error, "errors", None)
     if details is None:
-        return "PAGE_TOKEN_KEY is not base64"
+        return str(error)  # ours
     return "; ".join(f"{_VARIABLES[str(item['loc'][0])]}: {item['msg']}" for item in details())
 
 

@@ -32,7 +32,7 @@ def dev(
     try:
         with console.status("Looking for Java, Node and the emulators …"):
             found = tools.find()
-        platform = Platform(found, Ports.usual(), RUN_DIR, is_demo=True, say=_tell)
+        platform = Platform(found, Ports.usual(), RUN_DIR, is_demo=True, is_clocked=True, say=_tell)
         with console.status("Starting emulators, functions and gateway …"):
             platform.start()
     except (tools.ToolMissing, StartFailed) as problem:
@@ -85,6 +85,7 @@ def _welcome(platform: Platform, seconds: float) -> None:
         ("Firebase Auth emulator", f"{HOST}:{ports.auth}"),
         ("Pub/Sub emulator", f"{HOST}:{ports.pubsub}"),
         ("Storage emulator", f"{HOST}:{ports.storage}"),
+        ("KMS stand-in", f"{HOST}:{ports.kms}"),
         *((f"function {name}", url) for name, url in platform.functions.items()),
         ("logs", str((platform.run_dir / "logs").relative_to(ROOT))),
     ):

@@ -10,7 +10,8 @@ from local.bootstrap import ROOT
 def files(name: str) -> dict[str, Path]:
     """What lies where in the bundle of one function."""
     function = ROOT / "functions" / name
-    bundle = {path.name: path for path in sorted(function.glob("*.py")) if path.stat().st_size}
+    own = [path for path in sorted(function.rglob("*.py")) if path.stat().st_size]
+    bundle = {str(path.relative_to(function)): path for path in own}
     for path in sorted((ROOT / "common").rglob("*.py")):
         bundle[str(path.relative_to(ROOT))] = path
     bundle["requirements.txt"] = ROOT / "requirements.txt"

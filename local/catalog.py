@@ -14,6 +14,7 @@ class Function(BaseModel):
     name: str
     kind: Literal["http", "event", "clock"]
     paths: tuple[str, ...] = ()
+    schedule: str | None = None
     memory: str = Field(pattern=r"^\d+(Mi|Gi)$")
     cpu: float
     timeout: int

@@ -12,16 +12,21 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from local import bundles, catalog
+from local import bundles, catalog, scheduler
 from local.bootstrap import ROOT
 from local.processes import Children, StartFailed
 from local.tools import Tools
 
 PROJECT = "demo-healthhub"
 HOST = "127.0.0.1"
+KMS_KEY = f"gcp-kms://projects/{PROJECT}/locations/local/keyRings/healthhub/cryptoKeys/patients"
+
+
+def _demo_key(purpose: str) -> str:
+    return base64.b64encode(hashlib.sha256(f"{PROJECT} {purpose}".encode()).digest()).decode()
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Ports:
     auth: int
     storage: int
     pubsub: int
+    kms: int
 
     @classmethod
     def usual(cls) -> "Ports":
@@ -41,11 +47,12 @@ class Ports:
             auth=_port_of("FIREBASE_AUTH_EMULATOR_HOST", 9099),
             storage=_port_of("STORAGE_EMULATOR_HOST", 9199),
             pubsub=_port_of("PUBSUB_EMULATOR_HOST", 8085),
+            kms=_port_of("KMS_EMULATOR_HOST", 9306),
         )
 
     @classmethod
     def free(cls) -> "Ports":
-        return cls(*free_ports(5))
+        return cls(*free_ports(len(fields(cls))))
 
 
 def _port_of(variable: str, usual: int) -> int:
@@ -75,6 +82,8 @@ class Platform:
     """Settings that differ from the usual ones, for tests."""
     is_demo: bool = False
     """Whether the explorer offers the demo accounts."""
+    is_clocked: bool = False
+    """Whether clock functions are fired at their times; tests fire them themselves."""
     say: Callable[[str], None] = lambda line: None
     functions: dict[str, str] = field(default_factory=dict)
     """Address by name."""
@@ -97,12 +106,21 @@ class Platform:
             with ThreadPoolExecutor(len(waits)) as pool:
                 for name in pool.map(lambda wait: wait(), waits):
                     self.say(f"{name} is up")
+            pubsub = f"{HOST}:{self.ports.pubsub}"
+            scheduler.subscribe(pubsub, PROJECT, self.functions)
+            if self.is_clocked:
+                command = [sys.executable, "-m", "local.scheduler"]
+                self.children.launch("scheduler", command, self.client_env(), ROOT)
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         self.children.end()
+
+    def fire(self, name: str) -> None:
+        """Fire a clock function now."""
+        scheduler.fire(f"{HOST}:{self.ports.pubsub}", PROJECT, name)
 
     def client_env(self) -> dict[str, str]:
         """What a client of this platform needs: tools, tests, the operator's commands."""
@@ -113,8 +131,11 @@ class Platform:
             "PUBSUB_EMULATOR_HOST": f"{HOST}:{self.ports.pubsub}",
             "STORAGE_EMULATOR_HOST": f"http://{HOST}:{self.ports.storage}",
             "IDENTITY_API_KEY": "demo",
-            # A fixed key: a page token outlives a restart. The demo has nothing to hide.
-            "PAGE_TOKEN_KEY": base64.b64encode(hashlib.sha256(PROJECT.encode()).digest()).decode(),
+            # Fixed keys: a page token outlives a restart. The demo has nothing to hide.
+            "PAGE_TOKEN_KEY": _demo_key("page tokens"),
+            "AUDIT_KEY": _demo_key("audit"),
+            "KMS_KEY": KMS_KEY,
+            "KMS_EMULATOR_HOST": f"{HOST}:{self.ports.kms}",
         }
 
     def _require_free_ports(self) -> None:
@@ -141,12 +162,14 @@ class Platform:
         jar = ["-jar", str(self.tools.pubsub_jar)]
         bind = [f"--host={HOST}", f"--port={ports.pubsub}"]
         yield self._service("pubsub", [*java, *jar, *bind], ports.pubsub)
+        script = [sys.executable, "-m", "local.kms", str(ports.kms), str(self.run_dir / "kms.json")]
+        yield self._service("kms", script, ports.kms, cwd=ROOT, path=None)
         module = [sys.executable, "-m", "gcp_storage_emulator", "start", "--in-memory", "--quiet"]
         bind = ["--host", HOST, "--port", str(ports.storage)]
         yield self._service("storage", [*module, *bind], ports.storage)
 
     def _start_functions(self) -> Iterator[Callable[[], str]]:
-        declared = [function for function in catalog.read() if function.kind == "http"]
+        declared = catalog.read()
         for function, port in zip(declared, free_ports(len(declared)), strict=True):
             name = function.name
             bundle = bundles.build(name, self.run_dir / "bundles" / name)
@@ -185,14 +208,17 @@ class Platform:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        path: str = "/",
+        path: str | None = "/",
     ) -> Callable[[], str]:
-        """Launch, and return what waits until it answers and then gives its name."""
+        """Launch, and return what waits until it answers and then gives its name.
+
+        What has no `path` speaks no HTTP, and answers when it takes connections.
+        """
         process = self.children.launch(name, command, env or {}, cwd or self.run_dir)
 
         def wait() -> str:
             deadline = time.monotonic() + 60
-            while not _answers(f"http://{HOST}:{port}{path}"):
+            while not (_takes_connections(port) if path is None else _answers(port, path)):
                 if process.popen.poll() is not None:
                     raise StartFailed(process.failure())
                 if time.monotonic() > deadline:
@@ -209,6 +235,7 @@ _VARIABLE = {
     "auth": "FIREBASE_AUTH_EMULATOR_HOST=127.0.0.1:<port>",
     "storage": "STORAGE_EMULATOR_HOST=http://127.0.0.1:<port>",
     "pubsub": "PUBSUB_EMULATOR_HOST=127.0.0.1:<port>",
+    "kms": "KMS_EMULATOR_HOST=127.0.0.1:<port>",
 }
 
 
@@ -221,9 +248,17 @@ def running(platform: Platform) -> Iterator[Platform]:
         platform.stop()
 
 
-def _answers(url: str) -> bool:
+def _takes_connections(port: int) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5):
+        socket.create_connection((HOST, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}{path}", timeout=5):
             return True
     except urllib.error.HTTPError as error:
         return error.code != 503  # a function is up once it is healthy

@@ -1,7 +1,6 @@
 """The use cases of the directory and of doctors' profiles."""
 
 import asyncio
-import random
 import time
 from typing import Any
 
@@ -11,9 +10,9 @@ from common.directory import directory_keys
 from common.firestore import ANY_REVISION, now
 from common.idempotency import Once
 from common.models import Doctor, Specialty
+from common.preconditions import applied
 from common.problems import (
     AlreadyExists,
-    Busy,
     DoctorExists,
     Forbidden,
     Invalid,
@@ -135,22 +134,15 @@ async def verify(admin: Principal, doctor_id: str, wish: Verification) -> Doctor
 async def _change(
     caller: Principal, doctor_id: str, fields: dict[str, Any], action: str, revision: str
 ) -> Doctor:
-    """Apply a change to the record as it is now.
+    """Apply a change to the record as it is now. Raises `RecordChanged` if it is not `revision`."""
 
-    Without `If-Match` a change that meets another is applied again on top of
-    it; with it, the caller is told (`RecordChanged`).
-    """
-    for attempt in range(8):
+    async def change() -> Doctor:
         doctor = await get(caller, doctor_id)
         if not policy.can_update(caller, doctor):
             raise Forbidden
         if revision not in (ANY_REVISION, doctor.revision):
             raise RecordChanged
         event = audit.event(caller, action, f"doctors/{doctor_id}", doctor_id)
-        try:
-            return await repository.replace(doctor, fields, event)
-        except RecordChanged:
-            if revision != ANY_REVISION:
-                raise
-            await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
-    raise Busy
+        return await repository.replace(doctor, fields, event)
+
+    return await applied(change, revision)

@@ -79,7 +79,8 @@ async def _unlist(batch: Batch, uid: str, moment: datetime) -> None:
 
 async def holders(token: str) -> list[str]:
     """Paths of the device documents, of whatever account, that hold this push token."""
-    return await devices.find_anywhere([("token", "==", token)], limit=50)
+    found = await devices.find(where=[("token", "==", token)], limit=50, everywhere=True)
+    return [device.path for device in found]
 
 
 async def count_devices(uid: str) -> int:

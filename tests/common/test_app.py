@@ -9,7 +9,7 @@ import pytest
 from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
-from common import firestore, limits
+from common import limits, rpc
 from common.app import create_app
 from common.auth import PossibleCaller
 from common.health import HealthCheck
@@ -143,7 +143,7 @@ async def test_health_is_what_the_dependencies_say(
     async def says(answer: bool) -> bool:
         return answer
 
-    monkeypatch.setattr(firestore, "is_reachable", lambda: says(database))
+    monkeypatch.setattr(rpc, "is_reachable", lambda: says(database))
     answer = await HealthCheck([lambda: says(external)]).answer()
     import json
 
@@ -164,7 +164,7 @@ async def test_many_who_ask_for_health_at_once_ask_the_dependencies_once(
         asked.append(1)
         return True
 
-    monkeypatch.setattr(firestore, "is_reachable", reachable)
+    monkeypatch.setattr(rpc, "is_reachable", reachable)
     check = HealthCheck([])
     await asyncio.gather(*(check.answer() for _ in range(20)))
     assert len(asked) == 1

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from common.auth import Accounts, principal
+from common.auth import accounts, principal
 from common.models import Device, Platform, PushToken
 from common.problems import Problem
 from common.tokens import verifier
@@ -17,8 +17,9 @@ from tests.rules.firestore import RULES, Firestore
 
 async def _server_accepts(person: Person) -> bool:
     claims = await verifier().verify(person.id_token)
+    accounts.forget(claims.uid)
     try:
-        principal(claims, await Accounts().get(claims.uid))
+        principal(claims, await accounts.get(claims.uid))
     except Problem:
         return False
     return True

@@ -1,0 +1,373 @@
+"""The record as FHIR R4 resources (https://hl7.org/fhir/R4), as JSON-like dicts.
+
+Every resource has the full URL `urn:uuid:…`, made from where its record lies,
+and references use it: so the same record has the same URL in each export.
+Earlier versions of a record have its URL and another `meta.versionId`.
+"""
+
+import base64
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import simplejson
+
+from common.clinical import (
+    Address,
+    Allergy,
+    Code,
+    CodeSystem,
+    Condition,
+    Contacts,
+    HistoryPrivate,
+    HistoryRecord,
+    HistoryType,
+    Insurance,
+    Measurement,
+    Medication,
+    Patient,
+    PatientPrivate,
+)
+from common.models import Doctor
+
+MEDIA_TYPE = "application/fhir+json"
+
+Resource = dict[str, Any]
+
+_SYSTEMS = {
+    CodeSystem.ICD_10: "http://hl7.org/fhir/sid/icd-10",
+    CodeSystem.SNOMED: "http://snomed.info/sct",
+    CodeSystem.LOINC: "http://loinc.org",
+    CodeSystem.RXNORM: "http://www.nlm.nih.gov/research/umls/rxnorm",
+}
+_TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"
+_BLOOD_GROUP = "882-1"
+"""LOINC: ABO and Rh group [Type] in Blood."""
+
+
+async def bundle(resources: AsyncIterator[Resource]) -> AsyncIterator[bytes]:
+    """A Bundle of type `collection`, some kilobytes at a time.
+
+    If a resource can't be read the stream breaks off, so that half an export
+    is never taken for a whole one.
+    """
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    head = {"resourceType": "Bundle", "type": "collection", "timestamp": moment}
+    text = simplejson.dumps(head)[:-1] + ', "entry": ['
+    separator = ""
+    async for resource in resources:
+        entry = {"fullUrl": url(resource["resourceType"], resource["id"]), "resource": resource}
+        text += separator + simplejson.dumps(entry, use_decimal=True, ensure_ascii=False)
+        separator = ",\n"
+        if len(text) > 32_768:
+            yield text.encode()
+            text = ""
+    yield (text + "]}").encode()
+
+
+def url(kind: str, id: str) -> str:
+    return f"urn:uuid:{uuid5(NAMESPACE_URL, f'urn:healthhub:{kind}/{id}')}"
+
+
+def _to(kind: str, id: str) -> Resource:
+    return {"reference": url(kind, id), "type": kind}
+
+
+# ---------------------------------------------------------------- the profile
+
+
+def of_patient(patient: Patient, private: PatientPrivate) -> Iterator[Resource]:
+    """Patient, and what the profile lists: RelatedPerson, Coverage, AllergyIntolerance and so on."""
+    yield _filled(
+        resourceType="Patient",
+        id=patient.id,
+        meta=_meta(None, patient.update_time),
+        active=not patient.is_archived,
+        identifier=private.national_id
+        and [{"use": "official", "type": {"text": "National id"}, "value": private.national_id}],
+        name=[{"use": "official", "text": patient.name}],
+        gender=patient.sex.value,
+        birthDate=patient.birth_date.isoformat(),
+        telecom=_telecom(private.contacts),
+        address=private.address and [_address(private.address)],
+    )
+    subject = _to("Patient", patient.id)
+    for number, contact in enumerate(private.emergency_contacts, 1):
+        yield _filled(
+            resourceType="RelatedPerson",
+            id=f"{patient.id}-contact-{number}",
+            patient=subject,
+            relationship=[{"text": contact.relationship}],
+            name=[{"text": contact.name}],
+            telecom=[{"system": "phone", "value": contact.phone}],
+        )
+    for number, insurance in enumerate(private.insurance, 1):
+        yield _coverage(f"{patient.id}-insurance-{number}", subject, insurance)
+    for number, allergy in enumerate(private.allergies, 1):
+        yield _allergy(f"{patient.id}-allergy-{number}", subject, allergy)
+    for number, condition in enumerate(private.conditions, 1):
+        yield _condition(f"{patient.id}-condition-{number}", subject, condition)
+    for number, medication in enumerate(private.medications, 1):
+        yield _medication(f"{patient.id}-medication-{number}", subject, medication)
+    if private.blood_type is not None:
+        yield _filled(
+            resourceType="Observation",
+            id=f"{patient.id}-blood-type",
+            status="final",
+            category=_category("laboratory"),
+            code={"coding": [{"system": _SYSTEMS[CodeSystem.LOINC], "code": _BLOOD_GROUP}]},
+            subject=subject,
+            valueCodeableConcept={"text": private.blood_type.value},
+        )
+
+
+def _coverage(id: str, subject: Resource, insurance: Insurance) -> Resource:
+    classes = (("plan", insurance.plan), ("group", insurance.group))
+    return _filled(
+        resourceType="Coverage",
+        id=id,
+        status="active",
+        beneficiary=subject,
+        subscriberId=insurance.member_id,
+        payor=[{"display": insurance.provider}],
+        period=_period(insurance.valid_from, insurance.valid_to),
+        **{
+            "class": [
+                {"type": _coded(f"{_TERMINOLOGY}coverage-class", kind), "value": value}
+                for kind, value in classes
+                if value
+            ]
+        },
+    )
+
+
+def _allergy(id: str, subject: Resource, allergy: Allergy) -> Resource:
+    reaction: Resource = {"manifestation": [{"text": allergy.reaction or "Not recorded"}]}
+    if allergy.severity:
+        reaction["severity"] = allergy.severity.value
+    return _filled(
+        resourceType="AllergyIntolerance",
+        id=id,
+        clinicalStatus=_coded(f"{_TERMINOLOGY}allergyintolerance-clinical", "active"),
+        code=_concept(allergy.code, allergy.substance),
+        patient=subject,
+        reaction=[reaction] if allergy.reaction or allergy.severity else None,
+    )
+
+
+def _condition(id: str, subject: Resource, condition: Condition) -> Resource:
+    return _filled(
+        resourceType="Condition",
+        id=id,
+        clinicalStatus=_coded(f"{_TERMINOLOGY}condition-clinical", condition.status.value),
+        code=_concept(condition.code, condition.name),
+        subject=subject,
+        onsetDateTime=condition.onset_on and condition.onset_on.isoformat(),
+    )
+
+
+def _medication(id: str, subject: Resource, medication: Medication) -> Resource:
+    ended = medication.ended_on is not None and medication.ended_on < datetime.now(UTC).date()
+    return _filled(
+        resourceType="MedicationStatement",
+        id=id,
+        status="completed" if ended else "active",
+        medicationCodeableConcept=_concept(medication.code, medication.name),
+        subject=subject,
+        effectivePeriod=_period(medication.started_on, medication.ended_on),
+        dosage=medication.dosage and [{"text": medication.dosage}],
+    )
+
+
+# ---------------------------------------------------------------- the history
+
+
+def of_record(
+    patient_id: str, record_id: str, record: HistoryRecord, said: HistoryPrivate
+) -> Iterator[Resource]:
+    """One version of a record as the resource of its type, and a DocumentReference per attachment."""
+    subject, day = _to("Patient", patient_id), record.occurred_on.isoformat()
+    author, editor = _to("Practitioner", record.author_uid), _to("Practitioner", record.editor_uid)
+    concept = _concept(said.code, said.title)
+    reason = f"Amended: {said.amendment_reason}" if said.amendment_reason else ""
+    words = "\n\n".join(part for part in (said.description, reason) if part)
+    note = [{"text": words}] if words else None
+    common: Resource = {"id": record_id, "meta": _meta(record.version, record.update_time)}
+    rest: Resource
+    match record.type:
+        case HistoryType.CONDITION:
+            rest = {
+                "clinicalStatus": _coded(f"{_TERMINOLOGY}condition-clinical", "active"),
+                "code": concept,
+                "subject": subject,
+                "onsetDateTime": day,
+                "recorder": author,
+                "note": note,
+            }
+            kind = "Condition"
+        case HistoryType.ALLERGY:
+            rest = {
+                "clinicalStatus": _coded(f"{_TERMINOLOGY}allergyintolerance-clinical", "active"),
+                "code": concept,
+                "patient": subject,
+                "onsetDateTime": day,
+                "recorder": author,
+                "note": note,
+            }
+            kind = "AllergyIntolerance"
+        case HistoryType.MEDICATION:
+            rest = {
+                "status": "unknown",  # the record says that it was given, not that it still is
+                "medicationCodeableConcept": concept,
+                "subject": subject,
+                "effectiveDateTime": day,
+                "informationSource": author,
+                "note": note,
+            }
+            kind = "MedicationStatement"
+        case HistoryType.PROCEDURE:
+            rest = {
+                "status": "completed",
+                "code": concept,
+                "subject": subject,
+                "performedDateTime": day,
+                "recorder": author,
+                "note": note,
+            }
+            kind = "Procedure"
+        case HistoryType.IMMUNIZATION:
+            rest = {
+                "status": "completed",
+                "vaccineCode": concept,
+                "patient": subject,
+                "occurrenceDateTime": day,
+                "performer": [{"actor": author}],
+                "note": note,
+            }
+            kind = "Immunization"
+        case HistoryType.OBSERVATION | HistoryType.LAB_RESULT:
+            category = "laboratory" if record.type is HistoryType.LAB_RESULT else "exam"
+            rest = {
+                "status": "final" if record.version == 1 else "amended",
+                "category": _category(category),
+                "code": concept,
+                "subject": subject,
+                "effectiveDateTime": day,
+                "performer": [editor],
+                "component": [_component(measured) for measured in said.values],
+                "note": note,
+            }
+            kind = "Observation"
+        case HistoryType.NOTE:
+            text = base64.b64encode(words.encode()).decode()
+            rest = {
+                "status": "current",
+                "type": concept,
+                "subject": subject,
+                "date": _instant(record.create_time),
+                "author": [author],
+                "description": said.title,
+                "content": [
+                    {"attachment": {"contentType": "text/plain; charset=utf-8", "data": text}}
+                ],
+            }
+            kind = "DocumentReference"
+    yield _filled(resourceType=kind, **common, **rest)
+    for number, attachment in enumerate(said.attachments, 1):
+        yield _filled(
+            resourceType="DocumentReference",
+            id=f"{record_id}-attachment-{number}",
+            meta=common["meta"],
+            status="current",
+            description=attachment.title,
+            subject=subject,
+            content=[{"attachment": {"url": f"urn:healthhub:{attachment.kind}:{attachment.id}"}}],
+            context={"related": [_to(kind, record_id)]},
+        )
+
+
+def _component(measured: Measurement) -> Resource:
+    component: Resource = {"code": _concept(measured.code, measured.name)}
+    if measured.value is None:
+        return {**component, "valueString": measured.text}
+    unit = {"unit": measured.unit, "system": "http://unitsofmeasure.org", "code": measured.unit}
+    component["valueQuantity"] = {"value": measured.value, **unit}
+    bounds = {"low": measured.low, "high": measured.high}
+    given = {name: {"value": value, **unit} for name, value in bounds.items() if value is not None}
+    return {**component, "referenceRange": [given]} if given else component
+
+
+# ---------------------------------------------------------------- doctors
+
+
+def of_doctor(doctor: Doctor) -> Resource:
+    return _filled(
+        resourceType="Practitioner",
+        id=doctor.id,
+        name=[{"text": doctor.name}],
+        qualification=[
+            _filled(
+                identifier=qualification.license_number
+                and [{"value": qualification.license_number}],
+                code={"text": qualification.degree},
+                issuer={"display": qualification.institution},
+            )
+            for qualification in doctor.qualifications
+        ],
+        communication=[
+            {"coding": [{"system": "urn:ietf:bcp:47", "code": language}]}
+            for language in doctor.languages
+        ],
+    )
+
+
+# ---------------------------------------------------------------- datatypes
+
+
+def _filled(**fields: Any) -> Resource:
+    """Without what is empty: FHIR knows no null and no empty list."""
+    return {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
+
+
+def _meta(version: int | None, moment: datetime) -> Resource:
+    return _filled(
+        versionId=None if version is None else str(version), lastUpdated=_instant(moment)
+    )
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _concept(code: Code | None, text: str) -> Resource:
+    coding = [{"system": _SYSTEMS[code.system], "code": code.value}] if code else None
+    return _filled(coding=coding, text=text)
+
+
+def _coded(system: str, code: str) -> Resource:
+    return {"coding": [{"system": system, "code": code}]}
+
+
+def _category(code: str) -> list[Resource]:
+    return [_coded(f"{_TERMINOLOGY}observation-category", code)]
+
+
+def _period(start: Any, end: Any) -> Mapping[str, str] | None:
+    period = _filled(start=start and start.isoformat(), end=end and end.isoformat())
+    return period or None
+
+
+def _telecom(contacts: Contacts) -> list[Resource]:
+    given = (("phone", contacts.phone), ("email", contacts.email))
+    return [{"system": system, "value": value} for system, value in given if value]
+
+
+def _address(address: Address) -> Resource:
+    return _filled(
+        line=address.lines,
+        city=address.city,
+        state=address.state,
+        postalCode=address.postal_code,
+        country=address.country,
+    )

@@ -1,0 +1,142 @@
+"""Where patients live in Firestore: `patients`, and what of them their grants repeat."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from common import audit
+from common.access import access_grants
+from common.auth import users
+from common.clinical import AccessGrant, HistoryRecord, Patient
+from common.crypto import Vault
+from common.directory import fold, name_facet, name_facets
+from common.firestore import Batch, Collection, Order, Where, now
+from common.idempotency import Once
+from common.models import AuditEvent, Doctor, Role
+from common.pages import PageQuery
+
+patients = Collection(Patient, "patients")
+history = Collection(HistoryRecord, "patients/{}/history")
+versions = Collection(HistoryRecord, "patients/{}/history/{}/versions")
+_doctors = Collection(Doctor, "doctors")
+
+_BY_NAME: Order = [("name_key", "ASCENDING")]
+_REPEATED = ("name", "birth_date", "sex", "is_archived")
+"""What a doctor's list shows of a patient."""
+
+
+async def get(patient_id: str) -> Patient | None:
+    """The patient; None also once their erasure has begun."""
+    patient = await patients.get(patient_id)
+    return None if patient is None or patient.is_being_erased else patient
+
+
+async def is_patients_account(uid: str) -> bool:
+    user = await users.get(uid)
+    return user is not None and user.is_active and user.role is Role.PATIENT
+
+
+async def doctor(doctor_id: str) -> Doctor | None:
+    return await _doctors.get(doctor_id)
+
+
+def named(name: str) -> dict[str, Any]:
+    """The fields by which lists find and order a name."""
+    key = fold(name)
+    return {"name_key": key, "name_facets": list(name_facets(key))}
+
+
+async def list_(
+    name: str | None, is_archived: bool, page: PageQuery
+) -> tuple[list[Patient], str | None]:
+    """By name."""
+    return await patients.list_(where=_filter(name, is_archived), order=_BY_NAME, page=page)
+
+
+async def list_of_doctor(
+    doctor_id: str, name: str | None, is_archived: bool, page: PageQuery
+) -> tuple[list[AccessGrant], str | None]:
+    """The doctor's grants, by the patient's name; some may have ended."""
+    where: Where = [("doctor_id", "==", doctor_id), *_filter(name, is_archived)]
+    return await access_grants.list_(where=where, order=_BY_NAME, page=page, everywhere=True)
+
+
+def _filter(name: str | None, is_archived: bool) -> Where:
+    by_name: Where = [("name_facets", "array_contains", name_facet(name))] if name else []
+    return [("is_archived", "==", is_archived), *by_name]
+
+
+def grant_for(patient: Patient, doctor_id: str) -> AccessGrant:
+    """A grant that lets nobody see anything yet."""
+    moment = now()
+    repeated = {name: getattr(patient, name) for name in _REPEATED}
+    return AccessGrant(
+        create_time=moment,
+        update_time=moment,
+        patient_id=patient.id,
+        doctor_id=doctor_id,
+        **repeated,
+        **named(patient.name),
+    )
+
+
+async def add(
+    patient: Patient,
+    grant: AccessGrant | None,
+    once: Once,
+    answer: Any,
+    vault: Vault,
+    event: AuditEvent,
+) -> None:
+    """Raises `AlreadyExists` when there is such a patient."""
+    batch = Batch()
+    batch.create(patient.path, patient)
+    if grant is not None:
+        batch.create(access_grants.path(patient.id, grant.doctor_id), grant)
+    once.remember(batch, 201, answer, f"/v1/patients/{patient.id}", vault)
+    audit.add(batch, event)
+    await batch.commit()
+
+
+async def change(
+    patient: Patient, plain: Mapping[str, Any], sealed: Mapping[str, bytes], event: AuditEvent
+) -> None:
+    """Change the patient as read, and what grants repeat of it. Raises `RecordChanged`.
+
+    Who adds a grant insists on the patient's revision, so none is missed here.
+    """
+    fields: dict[str, Any] = {**plain, "update_time": now()}
+    if "name" in plain:
+        fields |= named(plain["name"])
+    batch = Batch()
+    private = {f"sealed.{name}": value for name, value in sealed.items()}
+    batch.update(patient.path, {**fields, **private}, patient.revision)
+    repeated = {
+        name: value
+        for name, value in fields.items()
+        if name in (*_REPEATED, "name_key", "name_facets")
+    }
+    if repeated:
+        async for grant in access_grants.all_(patient.id):
+            batch.update(grant.path, repeated)
+    audit.add(batch, event)
+    await batch.commit()
+
+
+async def newest_record(patient_id: str) -> HistoryRecord | None:
+    """The one that was changed last."""
+    found = await history.find(patient_id, order=[("update_time", "DESCENDING")], limit=1)
+    return found[0] if found else None
+
+
+def records(patient_id: str) -> AsyncIterator[HistoryRecord]:
+    """The whole history, newest first."""
+    return history.all_(patient_id, order=[("occurred_on", "DESCENDING")])
+
+
+def versions_of(record: HistoryRecord, patient_id: str) -> AsyncIterator[HistoryRecord]:
+    """What the record said before, oldest first."""
+    return versions.all_(patient_id, record.id)
+
+
+def grants_of(patient_id: str) -> AsyncIterator[AccessGrant]:
+    return access_grants.all_(patient_id)

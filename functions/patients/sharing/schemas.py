@@ -1,0 +1,117 @@
+"""What travels to and from the patients service: who may see a patient, and who did."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from common.clinical import AccessGrant
+from common.models import AuditEvent, Outcome, Prose, Role
+from common.schemas import Body
+
+
+class CareTeamGrant(Body):
+    expires_at: AwareDatetime | None = None
+    """With time zone; left out: until it is taken back."""
+
+
+class CareTeamMember(BaseModel):
+    patient_id: str
+    doctor_id: str
+    expires_at: datetime | None
+    create_time: datetime
+    update_time: datetime
+
+    @classmethod
+    def of(cls, grant: AccessGrant) -> "CareTeamMember":
+        return cls(
+            patient_id=grant.patient_id,
+            doctor_id=grant.doctor_id,
+            expires_at=grant.care_team_until,
+            create_time=grant.create_time,
+            update_time=grant.update_time,
+        )
+
+
+class Emergency(Body):
+    reason: Annotated[Prose, Field(min_length=20, max_length=1000)]
+    """Why the record is needed now; the patient and administrators see it."""
+
+
+class EmergencyAccess(BaseModel):
+    patient_id: str
+    doctor_id: str
+    expires_at: datetime
+
+
+class AccessLogEntry(BaseModel):
+    time: datetime
+    actor_id: str | None
+    """Null for the platform itself and its operators."""
+    actor_role: Role | None
+    actor_name: str
+    action: str
+    """`<noun>.<verb>`, such as `patients.read`, for apps that put their own words to it."""
+    text: str
+    """What happened, in a sentence."""
+    reason: str | None
+    """What allowed it (`self`, `admin`, `care_team`, `break_glass`), or the problem that refused it."""
+    emergency_reason: str | None
+    """What the doctor gave as the reason of an emergency access."""
+    outcome: Outcome
+
+
+_DID = {
+    "patients.create": "made your record",
+    "patients.read": "looked at your record",
+    "patients.update": "changed your record",
+    "patients.archive": "archived your record",
+    "patients.restore": "took your record out of the archive",
+    "patients.export": "exported your whole record",
+    "patients.erase": "had your record erased",
+    "patients.purge": "deleted a part of your record",
+    "patients.hold": "placed a legal hold on your record",
+    "patients.lift-hold": "lifted the legal hold on your record",
+    "patients.read-hold": "looked whether your record is under legal hold",
+    "history.list": "looked at your medical history",
+    "history.read": "read an entry of your medical history",
+    "history.read-versions": "looked at earlier versions of an entry of your medical history",
+    "history.create": "added an entry to your medical history",
+    "history.amend": "amended an entry of your medical history",
+    "history.purge": "deleted an entry of your medical history",
+    "care-team.list": "looked at your care team",
+    "care-team.read": "looked at your care team",
+    "care-team.grant": "put a doctor on your care team",
+    "care-team.revoke": "took a doctor off your care team",
+    "break-glass.open": "opened your record in an emergency",
+    "access-log.read": "looked at who saw your record",
+    "users.register": "made your account",
+    "users.read": "looked at your account",
+    "users.update": "changed your account",
+    "users.deactivate": "closed your account",
+    "users.change-role": "changed what your account may do",
+    "users.sign-out": "signed out everywhere",
+    "users.add-device": "added a device for notifications",
+    "users.remove-device": "removed a device for notifications",
+    "users.import": "brought your account over from an older system",
+}
+
+_BECAUSE = {
+    "care_team": " as a member of your care team",
+    "break_glass": " during an emergency access",
+    "retention": " because the time for which it must be kept had ended",
+    "erasure": " because it was to be erased",
+}
+
+
+def sentence(event: AuditEvent, actor: str) -> str:
+    """What happened, as its subject reads it: `Dr. Inés García looked at your record …`."""
+    did = _DID.get(event.action, f"did something with your record ({event.action})")
+    if event.outcome is Outcome.REFUSED:
+        return f"{actor} tried to do this and was refused: {did}."
+    return f"{actor} {did}{_BECAUSE.get(event.reason or '', '')}."
+
+
+def knows(action: str) -> bool:
+    """Whether there are words for this action."""
+    return action in _DID
