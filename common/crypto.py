@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Set
 from datetime import datetime
+from enum import Enum
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -28,6 +29,9 @@ from common.recent import Recent
 from common.settings import settings
 
 M = TypeVar("M", bound=BaseModel)
+
+VAULT_MAX_AGE = 300.0
+"""Seconds for which an instance keeps a key in memory."""
 
 _KMS_DEADLINE = 5.0
 
@@ -134,18 +138,26 @@ async def destroy(patient_id: str) -> None:
         _vaults.forget(patient_id)
 
 
-async def rotate(key: PatientKey, *, add_data_key: bool) -> None:
-    """Wrap a patient's key under the KMS key's newest version.
+class DataKey(Enum):
+    """What becomes of a patient's data keys when their keyset is wrapped anew."""
 
-    With `add_data_key` the patient gets a new data key too: what is sealed
-    from now on uses it, and the old ones still open what they sealed.
+    KEEP = "keep"
+    ADD = "add"
+    """A new one that opens, but does not seal yet: every instance must know it before any uses it."""
+    USE = "use"
+    """The newest one seals from now on; the older ones still open what they sealed."""
+
+
+async def rotate(key: PatientKey, data_key: DataKey = DataKey.KEEP) -> None:
+    """Wrap a patient's keyset under the KMS key's newest version.
+
     Raises `RecordChanged` when it was changed meanwhile.
     """
     if key.keyset is None:
         return
     keyset = await _unwrapped(key.id, key.keyset)
-    if add_data_key:
-        keyset = _with_new_primary(keyset)
+    if data_key is not DataKey.KEEP:
+        keyset = _with_new_key(keyset) if data_key is DataKey.ADD else _with_newest_used(keyset)
     fields = {
         "keyset": await _wrapped(key.id, keyset),
         "kms_key": settings().kms_key,
@@ -164,7 +176,7 @@ async def _read_vault(patient_id: str) -> Vault | None:
 
 
 _vaults: Recent[Vault | None] = Recent(
-    _read_vault, max_age=300, keep=lambda vault: vault is not None, most=2_000
+    _read_vault, max_age=VAULT_MAX_AGE, keep=lambda vault: vault is not None, most=2_000
 )
 
 # ---------------------------------------------------------------- keysets
@@ -180,14 +192,21 @@ def _new_keyset() -> tink.KeysetHandle:
     return tink.new_keyset_handle(aead.aead_key_templates.AES256_GCM)
 
 
-def _with_new_primary(keyset: tink.KeysetHandle) -> tink.KeysetHandle:
-    """The keyset and one new key, which is the one that seals from now on."""
-    whole, addition = _message(keyset), _message(_new_keyset())
-    taken = {key.key_id for key in whole.key}
-    while addition.primary_key_id in taken:
+def _with_new_key(keyset: tink.KeysetHandle) -> tink.KeysetHandle:
+    """The keyset and one new key that is not used yet; as it is if it has such a key already."""
+    whole = _message(keyset)
+    if whole.key[-1].key_id != whole.primary_key_id:
+        return keyset
+    addition = _message(_new_keyset())
+    while addition.primary_key_id in {key.key_id for key in whole.key}:
         addition = _message(_new_keyset())
     whole.key.extend(addition.key)
-    whole.primary_key_id = addition.primary_key_id
+    return tink.proto_keyset_format.parse(whole.SerializeToString(), secret_key_access.TOKEN)
+
+
+def _with_newest_used(keyset: tink.KeysetHandle) -> tink.KeysetHandle:
+    whole = _message(keyset)
+    whole.primary_key_id = whole.key[-1].key_id
     return tink.proto_keyset_format.parse(whole.SerializeToString(), secret_key_access.TOKEN)
 
 

@@ -16,6 +16,7 @@ from google.cloud.firestore_v1.async_query import AsyncQuery
 from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.transforms import Increment
 from google.cloud.firestore_v1.types import document as document_types
+from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel
 
 from common import pages
@@ -156,7 +157,9 @@ class Collection(Generic[R]):
         return self._read(path, decoded(found.fields), revision_at(found.update_time))
 
     def _from_snapshot(self, snapshot: Any) -> R:
-        revision = revision_at(snapshot.update_time.timestamp_pb())
+        time = snapshot.update_time
+        # The library gives a protobuf timestamp for a collection group, its own type otherwise.
+        revision = revision_at(time if isinstance(time, Timestamp) else time.timestamp_pb())
         return self._read(snapshot.reference.path, snapshot.to_dict(), revision)
 
     def _read(self, path: str, fields: dict[str, Any], revision: str) -> R:

@@ -1,6 +1,7 @@
 """`python -m ops …`: run with the project's own credentials, or against the emulators."""
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +56,56 @@ def import_users(
     )
     if report.bad_lines:
         raise typer.Exit(1)
+
+
+@cli.command()
+def rotate_keys(
+    data_keys: Annotated[
+        bool, typer.Option("--data-keys", help="Give each patient a new data key too.")
+    ] = False,
+) -> None:
+    """Wrap all patients' keys under the newest version of the KMS key."""
+    from ops.rotate_keys import rotate_keys
+
+    with console.status("Rotating; with --data-keys this waits five minutes in between …"):
+        report = asyncio.run(rotate_keys(data_keys))
+    console.print(f"{report.rotated} rotated, {report.destroyed} destroyed ones left as they are")
+
+
+@cli.command()
+def verify_audit(
+    logs: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, readable=True, help="Exported audit log lines."),
+    ] = None,
+) -> None:
+    """Look for audit events that were altered, deleted or moved; exits with 1 if there are any."""
+    from ops.verify_audit import NotALog, verify_audit
+
+    lines = itertools.chain.from_iterable(path.open(encoding="utf-8") for path in logs or [])
+    try:
+        with console.status("Reading the audit trail …"):
+            report = asyncio.run(verify_audit(lines))
+    except NotALog as problem:
+        _fail(str(problem))
+    for found in report.breaks:
+        console.print(f"[red]✗[/] {found.id}: {found.reason}")
+    console.print(
+        f"{report.events} events verified, {report.lines} log lines compared, "
+        f"{len(report.breaks)} wrong"
+    )
+    if not logs:
+        console.print("Without --logs the newest event of each chain can't be vouched for.")
+    if report.breaks:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def reapply_erasures() -> None:
+    """After a restore from a copy: erase again who had been erased since."""
+    from ops.reapply_erasures import reapply_erasures
+
+    console.print(f"{asyncio.run(reapply_erasures())} patients erased again")
 
 
 def _fail(reason: str) -> None:

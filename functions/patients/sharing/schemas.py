@@ -109,7 +109,8 @@ def sentence(event: AuditEvent, actor: str) -> str:
     did = _DID.get(event.action, f"did something with your record ({event.action})")
     if event.outcome is Outcome.REFUSED:
         return f"{actor} tried to do this and was refused: {did}."
-    return f"{actor} {did}{_BECAUSE.get(event.reason or '', '')}."
+    because = "" if event.action == "break-glass.open" else _BECAUSE.get(event.reason or "", "")
+    return f"{actor} {did}{because}."
 
 
 def knows(action: str) -> bool:

@@ -1,0 +1,68 @@
+"""Read the whole audit trail and tell where it can't be what was written."""
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from common import audit, chain
+from common.firestore import now
+from common.models import AuditEvent
+from common.settings import settings
+
+
+class NotALog(Exception):
+    """The file is not what `gcloud logging read --format=json` or a function writes."""
+
+
+@dataclass
+class Verified:
+    events: int = 0
+    lines: int = 0
+    """Of the log, that were compared."""
+    breaks: list[chain.Break] = field(default_factory=list)
+
+
+async def verify_audit(log: Iterable[str] = ()) -> Verified:
+    """Verify every stored event and, if given, that each event in the log is stored as it was logged.
+
+    `log` has a JSON object per line, or is one JSON array: what Cloud
+    Logging exports (the event under `jsonPayload`), or a function's own
+    output. Raises `NotALog`.
+    """
+    report = Verified()
+    kept_since = settings().retention.cutoff("audit_events", now())
+
+    async def counted() -> AsyncIterator[AuditEvent]:
+        async for event in audit.audit_events.all_():
+            report.events += 1
+            yield event
+
+    async for found in chain.breaks(counted(), audit.audit_events.get, kept_since):
+        report.breaks.append(found)
+    for line in _events_in(log):
+        report.lines += 1
+        stored = await audit.audit_events.get(line["audit_event"])
+        if stored is None:
+            if line["create_time"] >= kept_since.isoformat():
+                report.breaks.append(chain.Break(line["audit_event"], "logged, but deleted"))
+        elif stored.mac != line["mac"]:
+            report.breaks.append(chain.Break(line["audit_event"], "not as it was logged"))
+    return report
+
+
+def _events_in(log: Iterable[str]) -> Iterable[dict[str, Any]]:
+    text = iter(log)
+    first = next(text, "")
+    entries: Iterable[Any]
+    try:
+        if first.lstrip().startswith("["):
+            entries = json.loads(first + "".join(text))
+        else:
+            entries = (json.loads(line) for line in (first, *text) if line.strip())
+        for entry in entries:
+            event = entry.get("jsonPayload", entry)
+            if "audit_event" in event:
+                yield event
+    except (ValueError, AttributeError):
+        raise NotALog("the file holds no log entries in JSON") from None
