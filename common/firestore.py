@@ -17,7 +17,7 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.transforms import Increment
 from google.cloud.firestore_v1.types import document as document_types
 from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from common import pages
 from common.clients import DEFAULT_DATABASE, firestore_client
@@ -97,14 +97,26 @@ class Collection(Generic[R]):
         order: Order = (),
         everywhere: bool = False,
         chunk: int = 300,
+        unreadable: Callable[[str], None] | None = None,
     ) -> AsyncIterator[R]:
-        """Every document, in order, some at a time: for what may be thousands."""
+        """Every document, in order, some at a time: for what may be thousands.
+
+        With `unreadable`, a document that is none of this model is told there
+        by its path and left out; without, it raises pydantic's `ValidationError`.
+        """
         query = self._query(parents, where, order, everywhere).limit(chunk)
         after = query
         while True:
             snapshots = await calling(after.get(timeout=DEADLINE * 6))
             for snapshot in snapshots:
-                yield self._from_snapshot(snapshot)
+                try:
+                    record = self._from_snapshot(snapshot)
+                except ValidationError:
+                    if unreadable is None:
+                        raise
+                    unreadable(snapshot.reference.path)
+                    continue
+                yield record
             if len(snapshots) < chunk:
                 return
             after = query.start_after(snapshots[-1])

@@ -38,9 +38,8 @@ _HOP_BY_HOP = {
 
 class Gateway:
     def __init__(self, functions: dict[str, str]) -> None:
-        called = {f.name: f for f in catalog.read() if f.kind == "http"}
-        self._declared = {name: f for name, f in called.items() if name in functions}
-        self._addresses = {name: functions[name] for name in self._declared}
+        self._declared = {f.name: f for f in catalog.read() if f.name in functions}
+        self._addresses = functions
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
         self._client = httpx.AsyncClient(timeout=None, limits=limits)  # noqa: S113 - per function
 

@@ -93,6 +93,12 @@ class Platform:
         self.children = Children(self.run_dir)
 
     @property
+    def services(self) -> dict[str, str]:
+        """Addresses of the functions that answer HTTP."""
+        called = [function.name for function in catalog.read() if function.kind == "http"]
+        return {name: url for name, url in self.functions.items() if name in called}
+
+    @property
     def url(self) -> str:
         return f"http://{HOST}:{self.ports.gateway}"
 
@@ -190,7 +196,7 @@ class Platform:
     def _start_gateway(self) -> Callable[[], str]:
         env = {
             **self.client_env(),
-            "HEALTHHUB_FUNCTIONS": json.dumps(self.functions),
+            "HEALTHHUB_FUNCTIONS": json.dumps(self.services),
             "HEALTHHUB_EXPLORER": str(self.tools.node_modules / "swagger-ui-dist"),
             "HEALTHHUB_DEMO": "1" if self.is_demo else "",
             "HEALTHHUB_PORT": str(self.ports.gateway),

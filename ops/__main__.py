@@ -1,7 +1,7 @@
 """`python -m ops …`: run with the project's own credentials, or against the emulators."""
 
 import asyncio
-import itertools
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -82,10 +82,10 @@ def verify_audit(
     """Look for audit events that were altered, deleted or moved; exits with 1 if there are any."""
     from ops.verify_audit import NotALog, verify_audit
 
-    lines = itertools.chain.from_iterable(path.open(encoding="utf-8") for path in logs or [])
     try:
-        with console.status("Reading the audit trail …"):
-            report = asyncio.run(verify_audit(lines))
+        with console.status("Reading the audit trail …"), ExitStack() as files:
+            opened = [files.enter_context(path.open(encoding="utf-8")) for path in logs or []]
+            report = asyncio.run(verify_audit(*opened))
     except NotALog as problem:
         _fail(str(problem))
     for found in report.breaks:

@@ -1,5 +1,6 @@
 """Read the whole audit trail and tell where it can't be what was written."""
 
+import itertools
 import json
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -23,24 +24,27 @@ class Verified:
     breaks: list[chain.Break] = field(default_factory=list)
 
 
-async def verify_audit(log: Iterable[str] = ()) -> Verified:
-    """Verify every stored event and, if given, that each event in the log is stored as it was logged.
+async def verify_audit(*logs: Iterable[str]) -> Verified:
+    """Verify every stored event and, of any logs, that each event in them is stored as it was logged.
 
-    `log` has a JSON object per line, or is one JSON array: what Cloud
+    A log has a JSON object per line, or is one JSON array: what Cloud
     Logging exports (the event under `jsonPayload`), or a function's own
     output. Raises `NotALog`.
     """
     report = Verified()
     kept_since = settings().retention.cutoff("audit_events", now())
 
+    def altered(path: str) -> None:
+        report.breaks.append(chain.Break(path.rsplit("/", 1)[-1], "no longer an audit event"))
+
     async def counted() -> AsyncIterator[AuditEvent]:
-        async for event in audit.audit_events.all_():
+        async for event in audit.audit_events.all_(unreadable=altered):
             report.events += 1
             yield event
 
     async for found in chain.breaks(counted(), audit.audit_events.get, kept_since):
         report.breaks.append(found)
-    for line in _events_in(log):
+    for line in itertools.chain.from_iterable(map(_events_in, logs)):
         report.lines += 1
         stored = await audit.audit_events.get(line["audit_event"])
         if stored is None:

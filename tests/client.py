@@ -124,6 +124,54 @@ async def a_listed_doctor(api: Api, admin: Person, **fields: Any) -> Person:
     return person
 
 
+A_PATIENT: dict[str, Any] = {
+    "name": "Ana García",
+    "birth_date": "1984-05-06",
+    "sex": "female",
+    "national_id": "canary-id-1",
+    "blood_type": "O+",
+    "contacts": {"phone": "+34 612 345 678", "email": "canary@example.test"},
+    "address": {"lines": ["canary street 1"], "city": "Oaxaca", "country": "MX"},
+    "allergies": [{"substance": "canary penicillin", "reaction": "hives", "severity": "severe"}],
+    "conditions": [{"name": "Asthma", "code": {"system": "snomed", "value": "195967001"}}],
+    "medications": [{"name": "Salbutamol", "dosage": "2 puffs", "started_on": "2020-01-02"}],
+    "insurance": [{"provider": "AOK", "member_id": "canary-member"}],
+    "emergency_contacts": [{"name": "canary", "relationship": "mother", "phone": "+34612345679"}],
+}
+
+A_RECORD: dict[str, Any] = {
+    "type": "lab_result",
+    "title": "canary HbA1c",
+    "description": "canary: within the range",
+    "occurred_on": "2026-01-05",
+    "code": {"system": "loinc", "value": "4548-4"},
+    "values": [{"name": "HbA1c", "value": "5.40", "unit": "%", "low": "4.0", "high": "5.6"}],
+}
+
+
+async def a_patient(api: Api, **fields: Any) -> Person:
+    """A patient with a record; its id is their uid."""
+    person = await register(api)
+    answer = await api.post("/v1/patients", person, json={**A_PATIENT, **fields})
+    assert answer.status_code == 201, answer.text
+    return person
+
+
+async def admit(api: Api, patient: Person, doctor: Person, **fields: Any) -> None:
+    """Put a doctor on the patient's care team."""
+    path = f"/v1/patients/{patient.uid}/care-team/{doctor.uid}"
+    answer = await api.put(path, patient, json=fields)
+    assert answer.status_code == 200, answer.text
+
+
+async def a_record(api: Api, patient: Person, author: Person, **fields: Any) -> dict[str, Any]:
+    """An entry in the patient's history, as the author is shown it, with its `etag`."""
+    path = f"/v1/patients/{patient.uid}/history"
+    answer = await api.post(path, author, json={**A_RECORD, **fields})
+    assert answer.status_code == 201, answer.text
+    return {**answer.json(), "etag": answer.headers["etag"]}
+
+
 async def sign_in(api: Api, email: str, password: str = PASSWORD) -> Person:
     async with api.from_elsewhere() as elsewhere:
         answer = await elsewhere.post("/v1/login", json={"email": email, "password": password})

@@ -14,16 +14,21 @@ from tests.recorder import Shape
 Index = tuple[tuple[str, str], ...]
 
 
-def declared() -> tuple[dict[str, list[Index]], set[tuple[str, str]]]:
-    """Composite indexes by collection, and the fields indexed across a collection group."""
+Scope = tuple[str, bool]
+"""A collection's name, and whether every collection of that name is asked at once."""
+
+
+def declared() -> tuple[dict[Scope, list[Index]], set[tuple[str, str]]]:
+    """Composite indexes by scope, and the fields indexed across a collection group."""
     document = json.loads((ROOT / "firestore.indexes.json").read_text())
-    composite: dict[str, list[Index]] = {}
+    composite: dict[Scope, list[Index]] = {}
     for index in document["indexes"]:
         fields = tuple(
             (part["fieldPath"], part.get("order") or part["arrayConfig"])
             for part in index["fields"]
         )
-        composite.setdefault(index["collectionGroup"], []).append(fields)
+        scope = (index["collectionGroup"], index["queryScope"] == "COLLECTION_GROUP")
+        composite.setdefault(scope, []).append(fields)
     groups = {
         (override["collectionGroup"], override["fieldPath"])
         for override in document["fieldOverrides"]
@@ -36,20 +41,32 @@ def declared() -> tuple[dict[str, list[Index]], set[tuple[str, str]]]:
 def is_declared(shape: Shape) -> bool:
     composite, groups = declared()
     order = _without_final_name(shape.order)
-    if shape.is_group:
-        return not order and all((shape.collection, field) in groups for field, _ in shape.filters)
-    wanted = {(field, _KIND[operator]) for field, operator in shape.filters}
+    # A range needs no index beyond that of the order, which must begin with its field.
+    ranged = {field for field, operator in shape.filters if operator in _RANGES}
+    if ranged and ranged != {field for field, _ in order[:1]}:
+        return False
+    wanted = {(field, _KIND[op]) for field, op in shape.filters if op not in _RANGES}
     if not order or (len(order) == 1 and not wanted):
-        return len([kind for _, kind in wanted if kind == "CONTAINS"]) <= 1
+        fields = {field for field, _ in (*wanted, *order)}
+        is_one_array = len([kind for _, kind in wanted if kind == "CONTAINS"]) <= 1
+        return is_one_array and (
+            not shape.is_group or all((shape.collection, field) in groups for field in fields)
+        )
     usable = [
         set(index[: -len(order)])
-        for index in composite.get(shape.collection, [])
+        for index in composite.get((shape.collection, shape.is_group), [])
         if index[-len(order) :] == order and set(index[: -len(order)]) <= wanted
     ]
     return set().union(*usable) == wanted and bool(usable)
 
 
 _KIND = {"EQUAL": "ASCENDING", "ARRAY_CONTAINS": "CONTAINS"}
+_RANGES = {
+    "LESS_THAN",
+    "LESS_THAN_OR_EQUAL",
+    "GREATER_THAN",
+    "GREATER_THAN_OR_EQUAL",
+}
 
 
 def _without_final_name(order: Index) -> Index:

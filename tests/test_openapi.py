@@ -1,4 +1,4 @@
-"""Both services' OpenAPI documents: true to the service (schemathesis), and fit to build clients from."""
+"""The services' OpenAPI documents: true to the service (schemathesis), and fit to build clients from."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ CHECKS = [
 @pytest.fixture(scope="session")
 def documents(platform: Platform) -> dict[str, Any]:
     return {
-        name: httpx.get(f"{url}/openapi.json").json() for name, url in platform.functions.items()
+        name: httpx.get(f"{url}/openapi.json").json() for name, url in platform.services.items()
     }
 
 
@@ -59,7 +59,7 @@ def fuzz(platform: Platform, operation: Any, person: Person, examples: int) -> C
     return statuses
 
 
-@pytest.mark.parametrize("service", ["users", "doctors"])
+@pytest.mark.parametrize("service", ["users", "doctors", "patients"])
 async def test_a_service_answers_as_its_document_says(
     api: Api, platform: Platform, documents: dict[str, Any], service: str
 ) -> None:

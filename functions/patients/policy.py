@@ -44,6 +44,11 @@ def can_archive(ground: Ground) -> bool:
     return ground not in _CARING
 
 
+def can_administer(principal: Principal) -> bool:
+    """Restore, hold and erase."""
+    return principal.is_admin
+
+
 def can_export(ground: Ground) -> bool:
     return ground not in _CARING
 

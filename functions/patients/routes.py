@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Response
 from starlette.responses import StreamingResponse
 
-from common.auth import PROBLEMS, Admin, Caller
+from common.auth import PROBLEMS, Caller
 from common.clinical import Patient
 from common.idempotency import FirstTime
 from common.pages import Page
@@ -100,24 +100,27 @@ async def archive_patient(caller: Caller, patient_id: PatientId, if_match: IfMat
 
 
 @router.post("/patients/{patient_id}/restore", responses=responses(*PROBLEMS, NotFound))
-async def restore_patient(admin: Admin, patient_id: PatientId, response: Response) -> PatientPublic:
-    """Undo the archiving."""
-    return _tagged(response, *await service.restore(admin, patient_id))
+async def restore_patient(
+    caller: Caller, patient_id: PatientId, response: Response
+) -> PatientPublic:
+    """Undo the archiving. For administrators."""
+    return _tagged(response, *await service.restore(caller, patient_id))
 
 
 @router.get("/patients/{patient_id}/legal-hold", responses=responses(*PROBLEMS, NotFound))
-async def get_legal_hold(admin: Admin, patient_id: PatientId) -> LegalHoldPublic:
-    return await service.get_hold(admin, patient_id)
+async def get_legal_hold(caller: Caller, patient_id: PatientId) -> LegalHoldPublic:
+    """Whether there is a legal hold, and why. For administrators."""
+    return await service.get_hold(caller, patient_id)
 
 
 @router.put(
     "/patients/{patient_id}/legal-hold", responses=responses(*PROBLEMS, MalformedJson, NotFound)
 )
 async def set_legal_hold(
-    admin: Admin, patient_id: PatientId, wish: LegalHoldChange
+    caller: Caller, patient_id: PatientId, wish: LegalHoldChange
 ) -> LegalHoldPublic:
-    """Place or lift a legal hold: while it is there, nothing of the patient is deleted."""
-    return await service.hold(admin, patient_id, wish)
+    """Place or lift a legal hold: while it is there, nothing is deleted. For administrators."""
+    return await service.hold(caller, patient_id, wish)
 
 
 @router.post(
@@ -125,9 +128,9 @@ async def set_legal_hold(
     status_code=204,
     responses=responses(*PROBLEMS, NotFound, LegalHold, RetentionNotOver),
 )
-async def erase_patient(admin: Admin, patient_id: PatientId) -> None:
-    """Destroy the patient's key and delete the record, once retention and legal hold allow it."""
-    await service.erase(admin, patient_id)
+async def erase_patient(caller: Caller, patient_id: PatientId) -> None:
+    """Destroy the patient's key and delete the record, once nothing keeps it. For administrators."""
+    await service.erase(caller, patient_id)
 
 
 @router.get(

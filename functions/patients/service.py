@@ -229,7 +229,8 @@ async def archive(caller: Principal, patient_id: str, revision: str = ANY_REVISI
 
 
 async def restore(admin: Principal, patient_id: str) -> tuple[Patient, PatientPublic]:
-    """Undo the archiving; again is no harm."""
+    """Undo the archiving; again is no harm. Raises `Forbidden` for all but administrators."""
+    await _administering(admin, patient_id, "patients.restore")
     fields = {"is_archived": False, "archive_time": None}
     patient = await _set_by_admin(admin, patient_id, fields, {}, "patients.restore")
     return patient, _opened(patient, await crypto.vault_of(patient_id), Ground.ADMIN)
@@ -237,6 +238,7 @@ async def restore(admin: Principal, patient_id: str) -> tuple[Patient, PatientPu
 
 async def hold(admin: Principal, patient_id: str, wish: LegalHoldChange) -> LegalHoldPublic:
     """Place or lift a legal hold: while it is there, nothing of the patient is deleted."""
+    await _administering(admin, patient_id, "patients.hold")
     vault = await crypto.vault_of(patient_id)
     path = repository.patients.path(patient_id)
     reason = {"legal_hold_reason": vault.seal(path, "legal_hold_reason", wish.reason)}
@@ -247,6 +249,7 @@ async def hold(admin: Principal, patient_id: str, wish: LegalHoldChange) -> Lega
 
 
 async def get_hold(admin: Principal, patient_id: str) -> LegalHoldPublic:
+    await _administering(admin, patient_id, "patients.read-hold")
     path = repository.patients.path(patient_id)
     event = audit.event(admin, "patients.read-hold", path, patient_id, reason=Ground.ADMIN)
     patient, vault = await audit.reading(event, _with_vault(patient_id))
@@ -254,6 +257,13 @@ async def get_hold(admin: Principal, patient_id: str) -> LegalHoldPublic:
     return LegalHoldPublic(
         patient_id=patient_id, is_held=patient.has_legal_hold, reason=private.legal_hold_reason
     )
+
+
+async def _administering(caller: Principal, patient_id: str, action: str) -> None:
+    """Raises `Forbidden`, and records the attempt, for all but administrators."""
+    if not policy.can_administer(caller):
+        path = repository.patients.path(patient_id)
+        raise await audit.refuse(caller, action, path, patient_id, Forbidden())
 
 
 async def _set_by_admin(
@@ -278,8 +288,9 @@ async def erase(admin: Principal, patient_id: str) -> None:
 
     If it stops halfway, asking again or the next purge completes it.
 
-    Raises `NotFound`, `LegalHold`, `RetentionNotOver`.
+    Raises `Forbidden`, `NotFound`, `LegalHold`, `RetentionNotOver`.
     """
+    await _administering(admin, patient_id, "patients.erase")
     patient = await repository.patients.get(patient_id)
     if patient is None:
         raise NotFound

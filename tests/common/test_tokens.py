@@ -177,6 +177,7 @@ def test_p08_an_emulator_in_the_cloud_stops_the_start(variable: str) -> None:
         "K_SERVICE": "users",
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "PAGE_TOKEN_KEY": base64.b64encode(b"k" * 32).decode(),
+        "AUDIT_KEY": base64.b64encode(b"a" * 32).decode(),
     }
     assert from_environment(cloud).project_id == PROJECT
     with pytest.raises(ConfigurationError, match=variable):

@@ -38,7 +38,7 @@ def test_no_path_is_declared_by_two_functions() -> None:
 
 
 async def test_health_of_each_service_is_asked_of_the_service(api: Api, platform: Platform) -> None:
-    for name in platform.functions:
+    for name in platform.services:
         answer = await api.get(f"/v1/health/{name}")
         assert answer.status_code == 200
         health = answer.json()

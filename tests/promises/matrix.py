@@ -1,13 +1,14 @@
 """Who may call what: every operation of the API for six identities. What is not here is refused.
 
-A path's `{user_id}` is the patient's, its `{doctor_id}` the doctor's; both
-have a counterpart of the same role who is a stranger to them.
+A path's `{user_id}` and `{patient_id}` are the patient's, its `{doctor_id}`
+the doctor's, who is on the patient's care team and entered `{record_id}`;
+both have a counterpart of the same role who is a stranger to them.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.client import A_PROFILE, PASSWORD
+from tests.client import A_PATIENT, A_PROFILE, A_RECORD, PASSWORD
 
 IDENTITIES = ("anonymous", "patient", "other patient", "doctor", "other doctor", "admin")
 
@@ -77,4 +78,44 @@ ROWS = [
         (401, 403, 403, 403, 403, 200),
         {"is_verified": True, "note": None},
     ),
+    _public("GET /health/patients"),
+    Row("GET /patients", (401, 403, 403, 200, 200, 200)),
+    Row("POST /patients", (401, 409, 409, 201, 201, 201), A_PATIENT, is_destructive=True),
+    Row("GET /patients/{patient_id}", (401, 200, 404, 200, 404, 200)),
+    Row("PUT /patients/{patient_id}", (401, 200, 404, 200, 404, 200), {"blood_type": "A+"}),
+    Row("DELETE /patients/{patient_id}", (401, 204, 404, 403, 404, 204), is_destructive=True),
+    Row("POST /patients/{patient_id}/restore", (401, 403, 403, 403, 403, 200)),
+    Row("GET /patients/{patient_id}/legal-hold", (401, 403, 403, 403, 403, 200)),
+    Row(
+        "PUT /patients/{patient_id}/legal-hold",
+        (401, 403, 403, 403, 403, 200),
+        {"is_held": False, "reason": None},
+    ),
+    # 409: it must still be kept. So far only an administrator comes.
+    Row("POST /patients/{patient_id}/erasure", (401, 403, 403, 403, 403, 409)),
+    Row("GET /patients/{patient_id}/export", (401, 200, 404, 403, 404, 200)),
+    Row("GET /patients/{patient_id}/history", (401, 200, 404, 200, 404, 200)),
+    Row("POST /patients/{patient_id}/history", (401, 403, 404, 201, 404, 201), A_RECORD),
+    Row("GET /patients/{patient_id}/history/{record_id}", (401, 200, 404, 200, 404, 200)),
+    Row(
+        "PUT /patients/{patient_id}/history/{record_id}",
+        (401, 403, 404, 200, 404, 200),
+        {"title": "Amended"},
+    ),
+    Row("GET /patients/{patient_id}/history/{record_id}/versions", (401, 200, 404, 200, 404, 200)),
+    Row("GET /patients/{patient_id}/care-team", (401, 200, 404, 403, 404, 200)),
+    Row("GET /patients/{patient_id}/care-team/{doctor_id}", (401, 200, 404, 403, 404, 200)),
+    Row("PUT /patients/{patient_id}/care-team/{doctor_id}", (401, 200, 404, 403, 404, 200), {}),
+    Row(
+        "DELETE /patients/{patient_id}/care-team/{doctor_id}",
+        (401, 204, 404, 403, 404, 204),
+        is_destructive=True,
+    ),
+    Row(
+        "POST /patients/{patient_id}/break-glass",
+        (401, 403, 403, 201, 201, 403),
+        {"reason": "Unconscious in the emergency room"},
+        is_destructive=True,
+    ),
+    Row("GET /patients/{patient_id}/access-log", (401, 200, 404, 403, 404, 200)),
 ]
