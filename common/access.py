@@ -43,7 +43,9 @@ def ground_for(
         return Ground.ADMIN
     if principal.uid == patient_id:
         return Ground.SELF
-    if standing is None or not standing.is_verified or standing.grant is None:
+    if principal.role is not Role.DOCTOR or standing is None:
+        return None
+    if not standing.is_verified or standing.grant is None:
         return None
     grant = standing.grant
     if is_on_care_team(grant, moment):

@@ -24,7 +24,7 @@ from common.clients import DEFAULT_DATABASE, firestore_client
 from common.documents import decoded
 from common.models import Record
 from common.problems import AlreadyExists, Busy, NotFound, RecordChanged
-from common.rpc import DEADLINE, calling, get_document, revision_at, timestamp_of
+from common.rpc import DEADLINE, calling, get_document, retried, revision_at, timestamp_of
 
 R = TypeVar("R", bound=Record)
 
@@ -82,7 +82,9 @@ class Collection(Generic[R]):
             cursor = {name: value for (name, _), value in zip(order, values, strict=True)}
             reference = firestore_client(self.database).document(str(last_path))
             query = query.start_after({**cursor, "__name__": reference})
-        snapshots = await calling(query.limit(page.page_size + 1).get(timeout=DEADLINE))
+        snapshots = await calling(
+            query.limit(page.page_size + 1).get(retry=retried(), timeout=DEADLINE)
+        )
         records = [self._from_snapshot(snapshot) for snapshot in snapshots[: page.page_size]]
         if len(snapshots) <= page.page_size:
             return records, None
@@ -107,7 +109,7 @@ class Collection(Generic[R]):
         query = self._query(parents, where, order, everywhere).limit(chunk)
         after = query
         while True:
-            snapshots = await calling(after.get(timeout=DEADLINE * 6))
+            snapshots = await calling(after.get(retry=retried(), timeout=DEADLINE * 6))
             for snapshot in snapshots:
                 try:
                     record = self._from_snapshot(snapshot)
@@ -131,13 +133,13 @@ class Collection(Generic[R]):
     ) -> list[R]:
         """Up to `limit` documents; without an order, in that of their names."""
         query = self._query(parents, where, order, everywhere)
-        snapshots = await calling(query.limit(limit).get(timeout=DEADLINE))
+        snapshots = await calling(query.limit(limit).get(retry=retried(), timeout=DEADLINE))
         return [self._from_snapshot(snapshot) for snapshot in snapshots]
 
     async def count(self, *parents: str, where: Where = ()) -> int:
         """How many match. One read per thousand index entries."""
         query = self._filtered(self._collection(parents), where).count()
-        result = await calling(query.get(timeout=DEADLINE))  # type: ignore[call-arg]
+        result = await calling(query.get(retry=retried(), timeout=DEADLINE))  # type: ignore[call-arg]
         return int(result[0][0].value)
 
     @property

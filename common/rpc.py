@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import grpc
 from google.api_core import exceptions as google
+from google.api_core.retry import if_exception_type
+from google.api_core.retry_async import AsyncRetry
 from google.cloud.firestore_v1.types import document as document_types
 from google.cloud.firestore_v1.types import firestore as firestore_types
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -23,6 +25,17 @@ T = TypeVar("T")
 
 DEADLINE = 5.0
 """Seconds for one call; a client is better served by a 503 than by a wait."""
+
+
+def retried() -> AsyncRetry:
+    """For queries: again while the database is away, but not for the minutes that are the library's way."""
+    return AsyncRetry(
+        predicate=if_exception_type(google.ServiceUnavailable),
+        initial=0.05,
+        maximum=0.5,
+        timeout=DEADLINE / 2,
+    )
+
 
 # ---------------------------------------------------------------- revisions
 

@@ -206,3 +206,10 @@ async def test_specializations_count_the_listed(api: Api, platform: Platform, to
     assert names == sorted(names)
     assert {item["code"] for item in answer} >= {"cardiology", "urology"}
     assert next(i for i in answer if i["code"] == "cardiology")["doctor_count"] >= 0
+
+
+async def test_while_the_database_is_away_a_list_says_so_soon(api: Api, recorder: Recorder) -> None:
+    with recorder.broken("RunQuery"):
+        answer = await api.get("/v1/doctors")
+    assert answer.status_code == 503
+    assert "retry-after" in answer.headers
