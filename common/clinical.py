@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from common.models import Country, Email, Line, Part, Phone, Prose, Record
+from common.models import Country, Email, Line, Part, Phone, Record
 
 # ---------------------------------------------------------------- words
 
@@ -33,7 +33,6 @@ def _of_a_living(day: date) -> date:
 
 BirthDate = Annotated[date, AfterValidator(_of_a_living)]
 PastDate = Annotated[date, AfterValidator(_not_in_the_future)]
-Note = Annotated[Prose, Field(max_length=500)]
 
 
 class Sex(StrEnum):

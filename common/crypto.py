@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from tink import aead, secret_key_access
 from tink.proto import tink_pb2
 
-from common.clients import KEYS_DATABASE, kms_client
+from common.clients import KEYS_DATABASE, KMS_DEADLINE, BoundedKms
 from common.firestore import Batch, Collection, now
 from common.models import Record
 from common.problems import AlreadyExists, NotFound, Unavailable
@@ -32,8 +32,6 @@ M = TypeVar("M", bound=BaseModel)
 
 VAULT_MAX_AGE = 300.0
 """Seconds for which an instance keeps a key in memory."""
-
-_KMS_DEADLINE = 5.0
 
 _log = logging.getLogger("healthhub.crypto")
 
@@ -218,22 +216,12 @@ def _message(keyset: tink.KeysetHandle) -> tink_pb2.Keyset:
 # ---------------------------------------------------------------- KMS
 
 
-class _Bounded:
-    """The KMS client, with a deadline: Tink's integration sets none."""
-
-    def encrypt(self, request: Mapping[str, Any]) -> Any:
-        return kms_client().encrypt(request=request, timeout=_KMS_DEADLINE)
-
-    def decrypt(self, request: Mapping[str, Any]) -> Any:
-        return kms_client().decrypt(request=request, timeout=_KMS_DEADLINE)
-
-
 @lru_cache
 def _kms_aead() -> aead.Aead:
     from tink.integration import gcpkms
 
     uri = settings().kms_key
-    return gcpkms.new_client(kms_v1_client=_Bounded()).get_aead(uri)
+    return gcpkms.new_client(kms_v1_client=BoundedKms()).get_aead(uri)
 
 
 async def _wrapped(patient_id: str, keyset: tink.KeysetHandle) -> bytes:
@@ -250,7 +238,7 @@ async def _unwrapped(patient_id: str, wrapped: bytes) -> tink.KeysetHandle:
 async def _asking_kms(call: Callable[[], Any]) -> Any:
     """Tink's KMS calls block, so they run in a thread."""
     try:
-        async with asyncio.timeout(_KMS_DEADLINE + 1):
+        async with asyncio.timeout(KMS_DEADLINE + 1):
             return await asyncio.to_thread(call)
     except (tink.TinkError, TimeoutError) as error:
         _log.error("the key service did not answer", exc_info=error)

@@ -103,6 +103,7 @@ Line = Annotated[
     str, Field(min_length=1, max_length=200), AfterValidator(_clean), AfterValidator(_single_line)
 ]
 Prose = Annotated[str, Field(min_length=1, max_length=5000), AfterValidator(_clean)]
+LongProse = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_clean)]
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
 Phone = Annotated[str, Field(max_length=40), AfterValidator(_phone)]
 """E.164 once validated."""

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from common import audit, chain
 from common.firestore import now
 from common.models import AuditEvent
@@ -29,7 +31,7 @@ async def verify_audit(*logs: Iterable[str]) -> Verified:
 
     A log has a JSON object per line, or is one JSON array: what Cloud
     Logging exports (the event under `jsonPayload`), or a function's own
-    output. Raises `NotALog`.
+    output. Other lines and entries are skipped. Raises `NotALog`.
     """
     report = Verified()
     kept_since = settings().retention.cutoff("audit_events", now())
@@ -42,11 +44,11 @@ async def verify_audit(*logs: Iterable[str]) -> Verified:
             report.events += 1
             yield event
 
-    async for found in chain.breaks(counted(), audit.audit_events.get, kept_since):
+    async for found in chain.breaks(counted(), _stored, kept_since):
         report.breaks.append(found)
     for line in itertools.chain.from_iterable(map(_events_in, logs)):
         report.lines += 1
-        stored = await audit.audit_events.get(line["audit_event"])
+        stored = await _stored(line["audit_event"])
         if stored is None:
             if line["create_time"] >= kept_since.isoformat():
                 report.breaks.append(chain.Break(line["audit_event"], "logged, but deleted"))
@@ -55,18 +57,24 @@ async def verify_audit(*logs: Iterable[str]) -> Verified:
     return report
 
 
-def _events_in(log: Iterable[str]) -> Iterable[dict[str, Any]]:
-    text = iter(log)
-    first = next(text, "")
-    entries: Iterable[Any]
+async def _stored(id: str) -> AuditEvent | None:
     try:
-        if first.lstrip().startswith("["):
-            entries = json.loads(first + "".join(text))
+        return await audit.audit_events.get(id)
+    except ValidationError:
+        return None  # there is something of this name, but the event is gone
+
+
+def _events_in(log: Iterable[str]) -> Iterable[dict[str, Any]]:
+    lines = list(log)
+    try:
+        if lines and lines[0].lstrip().startswith("["):
+            entries = json.loads("".join(lines))
         else:
-            entries = (json.loads(line) for line in (first, *text) if line.strip())
-        for entry in entries:
-            event = entry.get("jsonPayload", entry)
-            if "audit_event" in event:
-                yield event
-    except (ValueError, AttributeError):
+            entries = [json.loads(line) for line in lines if line.startswith("{")]
+        payloads = [entry.get("jsonPayload", entry) for entry in entries]
+        found = [payload for payload in payloads if "audit_event" in payload]
+    except (ValueError, AttributeError, TypeError):
         raise NotALog("the file holds no log entries in JSON") from None
+    if lines and not entries:
+        raise NotALog("the file holds no log entries in JSON")
+    return found

@@ -4,6 +4,7 @@ Tests don't clean up: each makes accounts of its own, so any order and any
 leftovers do.
 """
 
+import asyncio
 import os
 import re
 import tempfile
@@ -17,8 +18,10 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from common import clients, rpc
 from local import tools
 from local.platform import HOST, Platform, Ports, running
+from ops.verify_audit import Verified, verify_audit
 from tests.client import EMAIL_DOMAIN, PASSWORD, Api, Person, make_admin, register
 from tests.indexes import is_declared
 from tests.recorder import Recorder
@@ -68,8 +71,19 @@ def platform(ports: Ports, recorder: Recorder) -> Iterator[Platform]:
         with running(started):
             os.environ.update(started.client_env())  # tests look into the stores themselves
             yield started
+            verified = asyncio.run(trail_of(started))
+        assert verified.events > 0
+        assert not verified.breaks, f"the audit trail is not what was logged: {verified.breaks[:5]}"
         leaks = found_in_logs(started, CANARIES)
         assert not leaks, f"patient data in logs: {leaks[:5]}"
+
+
+async def trail_of(platform: Platform) -> Verified:
+    """Promise 23, for the whole suite: its audit trail, against what the functions logged."""
+    clients.firestore_client.cache_clear()  # this is another event loop
+    rpc._getter.cache_clear()
+    logs = [platform.run_dir / "logs" / f"{name}.log" for name in platform.functions]
+    return await verify_audit(*(log.read_text(errors="replace").splitlines() for log in logs))
 
 
 def measured_environment() -> dict[str, str]:

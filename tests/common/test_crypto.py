@@ -253,8 +253,7 @@ async def test_while_kms_is_away_what_needs_a_key_says_so(
     gone = kms_v1.KeyManagementServiceClient(
         transport=KeyManagementServiceGrpcTransport(channel=nowhere)
     )
-    monkeypatch.setattr(crypto, "kms_client", lambda: gone)
-    monkeypatch.setattr(crypto, "_KMS_DEADLINE", 0.5)
+    monkeypatch.setattr(clients, "kms_client", lambda: gone)
     with pytest.raises(Unavailable, match="key service"):
         await vault_of(vault.patient_id)
     monkeypatch.undo()

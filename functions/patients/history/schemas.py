@@ -14,11 +14,10 @@ from common.clinical import (
     Measurement,
     PastDate,
 )
-from common.models import Line, Prose
+from common.models import Line, LongProse, Prose
 from common.pages import PageQuery
 from common.schemas import Body, unchanged
 
-Description = Annotated[Prose, Field(max_length=20_000)]
 Values = Annotated[list[Measurement], Field(max_length=100)]
 Attachments = Annotated[list[Attachment], Field(max_length=20)]
 
@@ -26,7 +25,7 @@ Attachments = Annotated[list[Attachment], Field(max_length=20)]
 class HistoryCreate(Body):
     type: HistoryType
     title: Line
-    description: Description
+    description: LongProse
     code: Code | None = None
     occurred_on: PastDate
     values: Values = []
@@ -47,7 +46,7 @@ class HistoryAmend(Body):
     """Fields left out stay as they are. The earlier version is kept."""
 
     title: Line = unchanged()
-    description: Description = unchanged()
+    description: LongProse = unchanged()
     code: Code | None = None
     occurred_on: PastDate = unchanged()
     values: Values = unchanged()
