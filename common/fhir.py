@@ -6,12 +6,14 @@ Earlier versions of a record have its URL and another `meta.versionId`.
 """
 
 import base64
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-import simplejson
+import orjson
 
 from common.clinical import (
     Address,
@@ -54,20 +56,35 @@ async def bundle(resources: AsyncIterator[Resource]) -> AsyncIterator[bytes]:
     """
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     head = {"resourceType": "Bundle", "type": "collection", "timestamp": moment}
-    text = simplejson.dumps(head)[:-1] + ', "entry": ['
-    separator = ""
+    text = orjson.dumps(head)[:-1] + b',"entry":['
+    separator = b""
     async for resource in resources:
         entry = {"fullUrl": url(resource["resourceType"], resource["id"]), "resource": resource}
-        text += separator + simplejson.dumps(entry, use_decimal=True, ensure_ascii=False)
-        separator = ",\n"
+        text += separator + orjson.dumps(entry, default=_number)
+        separator = b",\n"
         if len(text) > 32_768:
-            yield text.encode()
-            text = ""
-    yield (text + "]}").encode()
+            yield text
+            text = b""
+    yield text + b"]}"
+
+
+def _number(value: Any) -> orjson.Fragment:
+    """A decimal as a JSON number with the digits that it has: 7.00 is more precise than 7."""
+    if not isinstance(value, Decimal):
+        raise TypeError(type(value))
+    return orjson.Fragment(format(value, "f"))
 
 
 def url(kind: str, id: str) -> str:
-    return f"urn:uuid:{uuid5(NAMESPACE_URL, f'urn:healthhub:{kind}/{id}')}"
+    return f"urn:uuid:{uuid5(NAMESPACE_URL, f'urn:healthhub:{kind}/{_id(id)}')}"
+
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+
+def _id(id: str) -> str:
+    """Our id if FHIR takes it (an account's may be too long), else one made from it."""
+    return id if _ID.fullmatch(id) else str(uuid5(NAMESPACE_URL, f"urn:healthhub:{id}"))
 
 
 def _to(kind: str, id: str) -> Resource:
@@ -327,6 +344,8 @@ def of_doctor(doctor: Doctor) -> Resource:
 
 def _filled(**fields: Any) -> Resource:
     """Without what is empty: FHIR knows no null and no empty list."""
+    if "resourceType" in fields:
+        fields["id"] = _id(fields["id"])
     return {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
 
 

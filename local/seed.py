@@ -1,4 +1,4 @@
-"""Demo data: 3 known accounts, 40 doctors in 12 specialties and 6 time zones, 20 patients.
+"""Demo data: 3 known accounts, 40 doctors in 12 specialties and 6 time zones, 20 patients with records.
 
 Deterministic, and the same when it is run again: accounts and documents have
 fixed names, and what is there is overwritten. Every account has the same
@@ -24,6 +24,7 @@ from common.models import (
     Specialty,
     User,
 )
+from local import seed_records
 
 PASSWORD = "healthhub-demo"
 ACCOUNTS = {
@@ -85,9 +86,14 @@ def fill() -> dict[str, int]:
     people = [*_known(), *_doctor_users(), *_patient_users()]
     _make_accounts(people)
     profiles = _doctor_profiles([user for user in people if user.role is Role.DOCTOR])
-    asyncio.run(_store(people, profiles))
-    listed = len([user for user in people if user.role is Role.PATIENT])
-    return {"doctors": len(profiles), "patients": listed, "accounts": len(people)}
+    patients = [user for user in people if user.role is Role.PATIENT]
+    entries = asyncio.run(_store(people, profiles, patients))
+    return {
+        "doctors": len(profiles),
+        "patients": len(patients),
+        "history entries": entries,
+        "accounts": len(people),
+    }
 
 
 def _known() -> list[User]:
@@ -211,12 +217,13 @@ def _make_accounts(people: list[User]) -> None:
         list(pool.map(make, people))
 
 
-async def _store(people: list[User], profiles: list[Doctor]) -> None:
+async def _store(people: list[User], profiles: list[Doctor], patients: list[User]) -> int:
     batch = Batch()
     for collection, records in ((users, people), (_doctors, profiles)):
         for record in records:
             _put(batch, collection.path(record.id), record)
     await batch.commit()
+    return await seed_records.store(patients, [doctor.id for doctor in profiles])
 
 
 def _put(batch: Batch, path: str, record: Record) -> None:

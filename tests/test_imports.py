@@ -105,7 +105,6 @@ COSTLY = {
     "tink",
     "google.cloud.kms_v1",
     "pydicom",
-    "simplejson",
     "stdnum",
     "phonenumbers",
     "google.cloud.storage",

@@ -6,14 +6,18 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from common.auth import users
+from common.clinical import HistoryPrivate
+from common.crypto import vault_of
 from common.firestore import Collection
 from common.models import Doctor, Role
+from common.retention import history
 from local.bootstrap import ROOT
 from local.platform import Platform
 from tests.client import Api, sign_in
@@ -76,10 +80,15 @@ def test_every_target_that_documents_name_is_in_the_makefile() -> None:
 async def test_the_demo_data_is_what_is_promised_and_stays_so_when_filled_again(
     platform: Platform, demo: dict[str, int]
 ) -> None:
-    assert demo == {"doctors": 40, "patients": 20, "accounts": 61}
-    first = await _demo_doctors()
+    assert demo == {"doctors": 40, "patients": 20, "history entries": 774, "accounts": 61}
+    first, entries = await _demo_doctors(), await _demo_entries()
     await asyncio.to_thread(fill, platform)
     assert await _demo_doctors() == first
+    assert await _demo_entries() == entries
+    counts = Counter(path.split("/")[1] for path in entries)
+    assert len(counts) == 20
+    assert min(counts.values()) >= 5
+    assert max(counts.values()) <= 60
     assert len(first) == 40
     assert len({str(doctor["specialties"][0]) for doctor in first}) == 12
     zones = [await users.get(f"demo-doctor-{number:02}") for number in range(1, 40)]
@@ -89,6 +98,17 @@ async def test_the_demo_data_is_what_is_promised_and_stays_so_when_filled_again(
 async def _demo_doctors() -> list[dict[str, Any]]:
     found = await doctors.find(where=[("verification_note", "==", "Demo data")], limit=100)
     return sorted((doctor.model_dump() for doctor in found), key=lambda doctor: str(doctor["name"]))
+
+
+async def _demo_entries() -> dict[str, dict[str, Any]]:
+    """What the demo patients' histories say, by path, without what sealing makes different each time."""
+    found = {}
+    for uid in ("demo-patient", *(f"demo-patient-{number:02}" for number in range(1, 20))):
+        vault = await vault_of(uid)
+        async for record in history.all_(uid):
+            said = vault.open_all(record.path, record.sealed, HistoryPrivate)
+            found[record.path] = record.model_dump(exclude={"sealed"}) | said.model_dump()
+    return found
 
 
 async def test_the_demo_accounts_sign_in_with_their_roles(api: Api, demo: dict[str, int]) -> None:

@@ -1,5 +1,7 @@
 """The operator's commands: what they change, what they report, and running them again."""
 
+import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +12,14 @@ import pytest
 from common import identity
 from common.audit import audit_events
 from common.auth import users
+from common.crypto import patient_keys
 from common.models import Role
 from local.bootstrap import ROOT
+from local.platform import Platform
 from ops.grant_role import NoSuchAccount, grant_role
 from ops.import_users import NotImportable, import_users
-from tests.client import Api, Person, an_email, sign_in
+from ops.rotate_keys import rotate_keys
+from tests.client import A_PATIENT, Api, Person, a_patient, an_email, sign_in
 
 HASH = "$2b$12$" + "a" * 53
 HEADER = "email,password_hash,display_name,role,phone"
@@ -175,3 +180,58 @@ def test_the_commands_say_which_variable_is_missing() -> None:
     )
     assert done.returncode == 2
     assert "GOOGLE_CLOUD_PROJECT is not set" in done.stdout
+
+
+# ---------------------------------------------------------------- keys and the audit trail
+
+
+async def test_all_keys_are_rotated_and_what_was_sealed_still_opens(api: Api) -> None:
+    patient = await a_patient(api)
+    before = await patient_keys.get(patient.uid)
+    report = await rotate_keys(data_keys=True, wait=0)
+    after = await patient_keys.get(patient.uid)
+    assert report.rotated >= 1
+    assert before
+    assert after
+    assert after.keyset != before.keyset
+    shown = await api.get(f"/v1/patients/{patient.uid}", patient)
+    assert shown.json()["national_id"] == A_PATIENT["national_id"]
+
+
+async def test_the_commands_on_keys_and_the_trail_say_what_they_did(
+    api: Api, platform: Platform, tmp_path: Path
+) -> None:
+    await a_patient(api)
+    rotated = await asyncio.to_thread(run, "rotate-keys")
+    assert rotated.returncode == 0, rotated.stderr
+    assert "rotated" in rotated.stdout
+    log = str(platform.run_dir / "logs" / "patients.log")
+    verified = await asyncio.to_thread(run, "verify-audit", "--logs", log)
+    assert verified.returncode == 0, verified.stdout
+    assert "0 wrong" in verified.stdout
+    without = await asyncio.to_thread(run, "verify-audit")
+    assert "can't be vouched for" in without.stdout
+    erased = await asyncio.to_thread(run, "reapply-erasures")
+    assert erased.returncode == 0
+    assert "0 patients erased again" in erased.stdout
+
+
+async def test_a_trail_that_was_tampered_with_ends_the_command_with_1(
+    api: Api, platform: Platform, tmp_path: Path
+) -> None:
+    """By a log that has an event which the database has not, exported as Cloud Logging does."""
+    event = {"audit_event": "0123456789abcdef-000001", "mac": "x", "create_time": "2100-01-01"}
+    log = tmp_path / "log.json"
+    log.write_text(json.dumps([{"jsonPayload": event}, {"textPayload": "something else"}]))
+    done = await asyncio.to_thread(run, "verify-audit", "--logs", str(log))
+    assert done.returncode == 1
+    assert "0123456789abcdef-000001: logged, but deleted" in done.stdout
+
+
+@pytest.mark.parametrize("content", ["no log", "[1, 2", '{"a": 1', "[1]"])
+async def test_a_file_that_is_no_log_is_refused(api: Api, tmp_path: Path, content: str) -> None:
+    log = tmp_path / "log"
+    log.write_text(content)
+    done = await asyncio.to_thread(run, "verify-audit", "--logs", str(log))
+    assert done.returncode == 2
+    assert "no log entries" in done.stdout

@@ -11,15 +11,19 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from common.access import access_grants
 from common.audit import audit_events
 from common.clients import firestore_client
-from common.clinical import HistoryPrivate, HistoryRecord, HistoryType
+from common.clinical import AccessGrant, HistoryPrivate, HistoryRecord, HistoryType, Patient
 from common.crypto import Vault, patient_keys, vault_of
 from common.firestore import Batch
 from common.problems import NotFound
 from common.retention import history, patients
+from functions.patients.history.schemas import HistoryCreate
+from functions.patients.schemas import PatientUpdate
 from functions.patients.sharing import service as sharing
 from local.platform import HOST, PROJECT, Platform
 from ops.reapply_erasures import reapply_erasures
@@ -44,6 +48,59 @@ async def write(path: str, fields: dict[str, Any]) -> None:
     batch = Batch()
     batch.update(path, fields)
     await batch.commit()
+
+
+# ---------------------------------------------------------------- promise 3
+
+_PROTECTED = sorted(
+    {
+        *(*Patient.model_fields, *HistoryRecord.model_fields, *AccessGrant.model_fields),
+        *("patient_id", "user_id", "owner", "role", "record_id", "editor_id", "author_id", "expires_at"),
+    }
+)  # fmt: skip
+
+_BODIES: list[tuple[str, str, dict[str, Any], set[str]]] = [
+    ("PUT", "/v1/patients/{}", {"address": A_PATIENT["address"]}, set(PatientUpdate.model_fields)),
+    ("PUT", "/v1/patients/{}", {"insurance": A_PATIENT["insurance"]}, set(PatientUpdate.model_fields)),
+    ("PUT", "/v1/patients/{}/care-team/{}", {}, {"expires_at"}),
+    ("POST", "/v1/patients", A_PATIENT, {*PatientUpdate.model_fields, "user_id"}),
+    ("POST", "/v1/patients/{}/history", A_RECORD, set(HistoryCreate.model_fields)),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+async def owner(api: Api) -> Person:
+    return await a_patient(api)
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_p03_no_body_sets_what_is_not_its_senders_to_set_of_a_record(
+    data: st.DataObject, owner: Person, platform: Platform
+) -> None:
+    method, path, body, known = data.draw(st.sampled_from(_BODIES))
+    body = json.loads(json.dumps(body))
+    nested = [each for value in body.values() for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]  # fmt: skip
+    where = data.draw(st.sampled_from([body, *nested]))
+    name = data.draw(st.sampled_from(_PROTECTED))
+    if name in where or (where is body and name in known):
+        return
+    where[name] = data.draw(st.sampled_from(["admin", True, 5, ["x"], {"role": "admin"}, None]))
+    url = platform.url + path.format(owner.uid, "nobody")
+    answer = httpx.request(method, url, headers=owner.headers, json=body)
+    assert answer.status_code in (403, 404, 422), (path, body, answer.text)
+
+
+async def test_p03_after_all_those_attempts_the_record_is_as_it_was(
+    owner: Person, figure: Any
+) -> None:
+    patient = await patients.get(owner.uid)
+    assert patient
+    forbidden = (patient.is_archived, patient.has_legal_hold, patient.is_being_erased)
+    figure("forbidden writes to a record", sum(forbidden))
+    assert forbidden == (False, False, False)
+    assert patient.created_by == owner.uid
+    assert await access_grants.find(owner.uid, limit=1) == []
 
 
 # ---------------------------------------------------------------- promise 4
@@ -291,7 +348,7 @@ async def test_p19_no_clinical_word_is_legible_in_an_export(
         "conditions": [{"name": canary}],
         "medications": [{"name": canary, "dosage": canary}],
         "insurance": [{"provider": canary, "plan": canary, "member_id": canary, "group": canary}],
-        "emergency_contacts": [{"name": canary, "relationship": canary, "phone": "+34612345678"}],
+        "emergency_contacts": [{"name": canary, "relationship": canary, "phone": "+34612999888"}],
     }
     keyed = {"Idempotency-Key": f"key-{person.uid}"}
     body = {**A_PATIENT, **planted, "name": "Legible Name"}
@@ -311,7 +368,7 @@ async def test_p19_no_clinical_word_is_legible_in_an_export(
     await export_to(platform, folder)
     copy = bytes_of(folder)
     assert b"Legible Name" in copy  # so what is not sealed can be found like this
-    hits = [form for form in (canary, canary.lower(), "34612345678") if form.encode() in copy]
+    hits = [form for form in (canary, canary.lower(), "34612999888") if form.encode() in copy]
     figure("plaintext in an export", len(hits))
     assert hits == []
 

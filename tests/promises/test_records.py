@@ -9,7 +9,17 @@ import grpc
 
 from common.audit import audit_events
 from local.platform import Platform
-from tests.client import A_PROFILE, PASSWORD, Api, Person, a_listed_doctor, an_email, register
+from tests.client import (
+    A_PATIENT,
+    A_PROFILE,
+    A_RECORD,
+    PASSWORD,
+    Api,
+    Person,
+    a_listed_doctor,
+    an_email,
+    register,
+)
 from tests.conftest import found_in_logs
 from tests.indexes import is_declared
 from tests.recorder import Recorder, Shape
@@ -101,6 +111,15 @@ async def test_p24_no_submitted_value_reaches_logs_or_errors(
         ("POST", "/v1/doctors", {**A_PROFILE, "name": canary, "fee": {"amount": canary}}),
         ("POST", "/v1/users/me/devices", {"token": canary + "!", "platform": canary}),
         ("GET", f"/v1/doctors?city={canary}&page_token={canary}", None),
+        ("POST", "/v1/patients", {**dict.fromkeys(A_PATIENT, canary), canary + " x": canary}),
+        ("POST", "/v1/patients", {**A_PATIENT, "conditions": [{"name": canary, "code": {"system": canary, "value": canary}}]}),
+        ("POST", "/v1/patients", {**A_PATIENT, "medications": [{"name": canary, "started_on": canary, canary: 1}]}),
+        ("POST", f"/v1/patients/{canary}/history", dict.fromkeys(A_RECORD, canary)),
+        ("POST", f"/v1/patients/{canary}/history", {**A_RECORD, "code": {"system": "loinc", "value": canary}}),
+        ("POST", f"/v1/patients/{canary}/history", {**A_RECORD, "values": [{"name": canary, "value": canary, "unit": canary}]}),
+        ("PUT", f"/v1/patients/{canary}/care-team/{canary}", {"expires_at": canary}),
+        ("POST", f"/v1/patients/{canary}/break-glass", {"reason": canary[:19]}),
+        ("GET", f"/v1/patients/{person.uid}/history?type={canary}&from={canary}", None),
     ]  # fmt: skip
     answers = await asyncio.gather(
         *(api.call(method, path, person, json=body) for method, path, body in bad)

@@ -21,6 +21,8 @@ EARLIER = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 OWN = "users/{owner}"
 NOTE_PATH = f"{OWN}/notifications/{{new}}"
+RECORD_PATH = "patients/{owner}"
+ENTRY_PATH = f"{RECORD_PATH}/history/{{new}}"
 DEVICE_PATH = f"{OWN}/devices/{{new}}"
 
 UNREAD: Fields = {"title": "Reminder", "is_read": False, "read_time": None}
@@ -37,6 +39,10 @@ def added(token: str) -> Attempt:
 
 ACCOUNT = Attempt("patient", get(OWN))
 PROFILE = Attempt("doctor", get("doctors/{owner}"))
+RECORD = Attempt("patient", get(RECORD_PATH))
+ENTRY = Attempt("patient", get(ENTRY_PATH))
+ENTRIES = Attempt("patient", query("history", RECORD_PATH))
+ENTRIES_LISTED = Attempt("patient", list_(f"{RECORD_PATH}/history"))
 NOTE = Attempt("patient", get(NOTE_PATH), {NOTE_PATH: UNREAD})
 NOTES = Attempt("patient", query("notifications", OWN))
 NOTES_COUNTED = Attempt("patient", count("notifications", OWN))
@@ -68,6 +74,10 @@ AT_ONCE = Attempt(
 PER_PERSON = {
     "an account": ACCOUNT,
     "a doctor's profile": PROFILE,
+    "a patient's record": RECORD,
+    "an entry of a history": ENTRY,
+    "a query of a history": ENTRIES,
+    "a list of a history": ENTRIES_LISTED,
     "a notification": NOTE,
     "a query of notifications": NOTES,
     "a count of notifications": NOTES_COUNTED,

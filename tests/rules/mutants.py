@@ -106,12 +106,44 @@ MUTANTS = [
         ),
     ),
     *_of(
+        "match /patients/{uid} {",
+        ("anybody reads records", _SELF, _ANYBODY, "a patient's record is refused to other"),
+        ("records are listed", "get:", "read:", "not even the own record is queried"),
+        ("records are changed", "get:", "get, update:", "no one restores their record"),
+        ("records are deleted", "get:", "get, delete:", "no one deletes their record"),
+        (
+            "records are made",
+            "allow",
+            f"allow create: if {_SELF}; allow",
+            "no one makes their record",
+        ),
+        (
+            "all below a record",
+            "allow",
+            "match /{below=**} { allow read; } allow",
+            "a patient reads no patients/{owner}/access_grants",
+        ),
+    ),
+    *_of(
+        "match /history/{record} {",
+        ("anybody reads entries", _SELF, _ANYBODY, "an entry of a history is refused to other"),
+        ("entries are amended", "read:", "read, update:", "no one amends an entry"),
+        ("entries are made", "read:", "read, create:", "no one makes an entry"),
+        ("entries are deleted", "read:", "read, delete:", "no one deletes an entry"),
+        (
+            "versions are read",
+            "allow",
+            f"match /versions/{{version}} {{ allow read: if {_SELF}; }} allow",
+            "nothing lies below an entry",
+        ),
+    ),
+    *_of(
         "match /databases/{database}/documents {",
         (
             "signed in is enough to read",
             "",
             "match /{all=**} { allow read: if request.auth != null; }",
-            "an administrator reads no patients",
+            "an administrator reads no audit_events",
         ),
         (
             "anything may be written",

@@ -9,12 +9,17 @@ from tests.rules.allowed import (
     AT_ONCE,
     DEVICE_PATH,
     DEVICES,
+    ENTRIES,
+    ENTRY,
+    ENTRY_PATH,
     MOVED,
     NEW_DEVICE,
     NOTE_PATH,
     NOTES,
     OWN,
     PROFILE,
+    RECORD,
+    RECORD_PATH,
     REMOVED,
     UNREAD,
 )
@@ -72,6 +77,7 @@ _SESSIONS = [
 
 _ADMIN = {"role": "admin"}
 _VERIFIED = {"is_verified": True}
+_ENTRY = {"type": "note", "occurred_on": "2026-01-05"}
 
 
 def _named(path: str) -> object:
@@ -97,6 +103,23 @@ _READS = [
         ),
     ),
     *beside(
+        RECORD,
+        records_are_not_listed=RECORD.but(list_("patients")),
+        records_are_not_queried=RECORD.but(query("patients")),
+        not_even_the_own_record_is_queried=RECORD.but(query("patients", where=_named(RECORD_PATH))),
+    ),
+    *beside(
+        ENTRIES,
+        histories_are_not_queried_across_patients=ENTRIES.but(query("history", is_group=True)),
+        histories_are_not_queried_below_a_patient=ENTRIES.but(
+            query("history", RECORD_PATH, is_group=True)
+        ),
+    ),
+    *beside(
+        ENTRY,
+        nothing_lies_below_an_entry=ENTRY.but(get(f"{ENTRY_PATH}/versions/000001")),
+    ),
+    *beside(
         NOTES,
         notifications_are_not_queried_across_people=NOTES.but(
             query("notifications", is_group=True)
@@ -117,6 +140,12 @@ _WRITES = [
         MOVED,
         no_one_changes_their_role=MOVED.but(commit(changing(OWN, _ADMIN))),
         no_one_patches_their_role=MOVED.but(patch(f"{OWN}?updateMask.fieldPaths=role", _ADMIN)),
+        no_one_restores_their_record=MOVED.but(
+            commit(changing(RECORD_PATH, {"is_archived": False})), {RECORD_PATH: _ENTRY}
+        ),
+        no_one_amends_an_entry=MOVED.but(
+            commit(changing(ENTRY_PATH, _ENTRY)), {ENTRY_PATH: _ENTRY}
+        ),
         no_one_reopens_a_session=MOVED.but(commit(changing(OWN, {}, ("tokens_valid_after",)))),
         no_administrator_changes_an_account=MOVED.but(commit(changing(OWN, _ADMIN))).by("admin"),
         no_doctor_verifies_themself=MOVED.but(commit(changing("doctors/{owner}", _VERIFIED))).as_(
@@ -127,12 +156,18 @@ _WRITES = [
         ADDED,
         no_one_makes_their_account=ADDED.but(commit(creating(OWN, _ADMIN))).as_("unprofiled"),
         no_one_replaces_their_account=ADDED.but(commit(setting(OWN, _ADMIN))),
+        no_one_makes_their_record=ADDED.but(commit(creating(RECORD_PATH, _ENTRY))),
+        no_one_makes_an_entry=ADDED.but(commit(creating(ENTRY_PATH, _ENTRY))),
+        no_doctor_makes_an_entry=ADDED.but(commit(creating(ENTRY_PATH, _ENTRY))).by("doctor"),
+        no_administrator_makes_an_entry=ADDED.but(commit(creating(ENTRY_PATH, _ENTRY))).by("admin"),
         no_one_makes_a_profile=ADDED.but(commit(creating("doctors/{owner}", _VERIFIED))),
     ),
     *beside(
         REMOVED,
         no_one_deletes_their_account=REMOVED.but(attempts.delete(OWN)),
         no_one_deletes_their_profile=REMOVED.but(attempts.delete("doctors/{owner}")).as_("doctor"),
+        no_one_deletes_their_record=REMOVED.but(attempts.delete(RECORD_PATH)),
+        no_one_deletes_an_entry=REMOVED.but(commit(deleting(ENTRY_PATH)), {ENTRY_PATH: _ENTRY}),
         no_one_deletes_a_notification=REMOVED.but(commit(deleting(NOTE_PATH)), {NOTE_PATH: UNREAD}),
     ),
     *beside(
@@ -155,9 +190,10 @@ _SEALED = (
     "idempotency_keys",
     "knowledge",
     "medical_images",
-    "patients",
+    "patient_keys",
     "patients/{owner}/access_grants",
-    "patients/{owner}/history",
+    "patients/{owner}/booked",
+    "patients/{owner}/break_glass",
     "rate_limits",
     "reminders",
     "transcriptions",
