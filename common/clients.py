@@ -4,12 +4,13 @@ Never at import: the framework imports `main.py` in one process and serves
 from a forked one, and gRPC does not survive a fork.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from google.cloud.firestore_v1.async_client import AsyncClient
 
+from common.problems import Unavailable
 from common.settings import settings
 
 DEFAULT_DATABASE = "(default)"
@@ -47,22 +48,28 @@ def kms_client() -> Any:
 
 
 class BoundedKms:
-    """The two calls that Tink makes of KMS, with an end: of itself it would try for a minute."""
+    """The two calls that Tink makes of KMS, with an end: of itself it would try for a minute.
+
+    Raises `Unavailable` when KMS does not answer; what it refuses is left to Tink.
+    """
 
     def encrypt(self, request: Mapping[str, Any]) -> Any:
-        return kms_client().encrypt(request=request, retry=_few_retries(), timeout=KMS_DEADLINE)
+        return _asking_kms(kms_client().encrypt, request)
 
     def decrypt(self, request: Mapping[str, Any]) -> Any:
-        return kms_client().decrypt(request=request, retry=_few_retries(), timeout=KMS_DEADLINE)
+        return _asking_kms(kms_client().decrypt, request)
 
 
-@lru_cache
-def _few_retries() -> Any:
+def _asking_kms(call: Callable[..., Any], request: Mapping[str, Any]) -> Any:
     from google.api_core import exceptions, retry
 
-    return retry.Retry(
+    few = retry.Retry(
         predicate=retry.if_exception_type(exceptions.ServiceUnavailable),
         initial=0.05,
         maximum=0.5,
         timeout=KMS_DEADLINE / 2,
     )
+    try:
+        return call(request=request, retry=few, timeout=KMS_DEADLINE)
+    except (exceptions.ServerError, exceptions.TooManyRequests, exceptions.RetryError) as error:
+        raise Unavailable("The key service does not answer. Nothing was changed.") from error

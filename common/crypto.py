@@ -9,7 +9,6 @@ docs/decisions/0011-a-key-per-patient.md says more.
 
 import asyncio
 import json
-import logging
 from collections.abc import Callable, Mapping, Set
 from datetime import datetime
 from enum import Enum
@@ -33,8 +32,6 @@ M = TypeVar("M", bound=BaseModel)
 VAULT_MAX_AGE = 300.0
 """Seconds for which an instance keeps a key in memory."""
 
-_log = logging.getLogger("healthhub.crypto")
-
 
 class PatientKey(Record):
     """`patient_keys/{patient_id}`, in the database `keys`."""
@@ -49,7 +46,10 @@ patient_keys = Collection(PatientKey, "patient_keys", KEYS_DATABASE)
 
 
 class NotOpened(Exception):
-    """A sealed value was altered, or moved from where it belongs; or its key is another."""
+    """A sealed value or keyset was altered, or moved from where it belongs; or its key is another.
+
+    Never in the course of things: it ends as a logged 500.
+    """
 
 
 class Vault:
@@ -236,10 +236,11 @@ async def _unwrapped(patient_id: str, wrapped: bytes) -> tink.KeysetHandle:
 
 
 async def _asking_kms(call: Callable[[], Any]) -> Any:
-    """Tink's KMS calls block, so they run in a thread."""
+    """Tink's KMS calls block, so they run in a thread. Raises `Unavailable`, `NotOpened`."""
     try:
         async with asyncio.timeout(KMS_DEADLINE + 1):
             return await asyncio.to_thread(call)
-    except (tink.TinkError, TimeoutError) as error:
-        _log.error("the key service did not answer", exc_info=error)
-        raise Unavailable("The key service does not answer. Nothing was changed.") from error
+    except TimeoutError:
+        raise Unavailable("The key service does not answer. Nothing was changed.") from None
+    except tink.TinkError as error:
+        raise NotOpened("KMS refused a keyset") from error

@@ -69,7 +69,14 @@ def rotate_keys(
 
     with console.status("Rotating; with --data-keys this waits five minutes in between …"):
         report = asyncio.run(rotate_keys(data_keys))
-    console.print(f"{report.rotated} rotated, {report.destroyed} destroyed ones left as they are")
+    for patient_id in report.failed:
+        console.print(f"[red]✗[/] {patient_id}: its key could not be unwrapped or wrapped")
+    console.print(
+        f"{report.rotated} rotated, {report.destroyed} destroyed ones left as they are, "
+        f"{len(report.failed)} failed"
+    )
+    if report.failed:
+        raise typer.Exit(1)
 
 
 @cli.command()

@@ -1,10 +1,10 @@
 """Wrap every patient's key under the newest version of the KMS key, so that older ones can go."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from common import crypto
-from common.problems import NotFound, RecordChanged
+from common.problems import NotFound, RecordChanged, Unavailable
 
 _AT_ONCE = 16
 
@@ -14,6 +14,8 @@ class Rotated:
     rotated: int = 0
     destroyed: int = 0
     """Keys of erased patients: there is nothing to wrap."""
+    failed: list[str] = field(default_factory=list)
+    """Patients whose key KMS did not unwrap or wrap; it is as it was."""
 
 
 async def rotate_keys(data_keys: bool = False, wait: float = crypto.VAULT_MAX_AGE) -> Rotated:
@@ -21,11 +23,13 @@ async def rotate_keys(data_keys: bool = False, wait: float = crypto.VAULT_MAX_AG
 
     With `data_keys` each patient gets a new data key besides, with which all
     is sealed from then on. It is added first and used after `wait` seconds,
-    when no instance is left that does not know it.
+    when no instance is left that does not know it; if it can't be added to
+    some, it is used for none, and the rotation must be run again.
     """
     if not data_keys:
         return await _each(crypto.DataKey.KEEP)
-    await _each(crypto.DataKey.ADD)
+    if (added := await _each(crypto.DataKey.ADD)).failed:
+        return added
     await asyncio.sleep(wait)
     return await _each(crypto.DataKey.USE)
 
@@ -39,8 +43,11 @@ async def _each(data_key: crypto.DataKey) -> Rotated:
             if key.keyset is None:
                 report.destroyed += 1
             else:
-                await _rotated(key, data_key)
-                report.rotated += 1
+                try:
+                    await _rotated(key, data_key)
+                    report.rotated += 1
+                except (Unavailable, crypto.NotOpened):
+                    report.failed.append(key.id)
 
     chunk: list[crypto.PatientKey] = []
     async for key in crypto.patient_keys.all_():

@@ -18,9 +18,11 @@ from pydantic import BaseModel
 from common import clients, crypto
 from common.clinical import Code, HistoryPrivate, PatientPrivate
 from common.crypto import DataKey, NotOpened, Vault, new_vault, patient_keys, vault_of
+from common.firestore import Batch
 from common.problems import NotFound, RecordChanged, Unavailable
 from local import kms
 from local.platform import KMS_KEY, Platform, free_ports
+from ops.rotate_keys import rotate_keys
 from tests.client import A_PATIENT
 
 
@@ -137,18 +139,26 @@ async def test_of_many_who_make_a_patients_key_at_once_all_get_the_same(
     assert {each.open("a/b", "f", s) for each in vaults for s in sealed} == {"x"}
 
 
-async def test_a_keyset_stored_under_another_patient_does_not_unwrap(vault: Vault) -> None:
+async def test_a_keyset_stored_under_another_patient_does_not_unwrap_and_is_told(
+    vault: Vault,
+) -> None:
     other = await new_vault(an_id())
-    mine = await patient_keys.get(vault.patient_id)
-    assert mine
-    from common.firestore import Batch
+    mine, theirs = await current(vault), await current(other)
 
-    batch = Batch(clients.KEYS_DATABASE)
-    batch.update(patient_keys.path(other.patient_id), {"keyset": mine.keyset})
-    await batch.commit()
-    forget_keys()
-    with pytest.raises(Unavailable):
+    async def put(keyset: bytes | None) -> None:
+        batch = Batch(clients.KEYS_DATABASE)
+        batch.update(patient_keys.path(other.patient_id), {"keyset": keyset})
+        await batch.commit()
+        forget_keys()
+
+    await put(mine.keyset)
+    with pytest.raises(NotOpened):
         await vault_of(other.patient_id)
+    report = await rotate_keys()
+    assert report.failed == [other.patient_id]  # and the others were rotated
+    assert report.rotated >= 1
+    await put(theirs.keyset)
+    assert await vault_of(other.patient_id)
 
 
 async def test_a_destroyed_key_is_gone_and_none_takes_its_place(vault: Vault) -> None:

@@ -265,7 +265,7 @@ def test_an_observation_has_its_values_with_units_and_ranges(
     assert coded["code"]["coding"] == [{"system": "http://loinc.org", "code": "2345-7"}]
     assert lab["category"][0]["coding"][0]["code"] == "laboratory"
     assert lab["status"] == "final"
-    amended = [r for r in of_type(entries, "Observation") if r["meta"].get("versionId") in ("2", "3")]  # fmt: skip
+    amended = [r for r in of_type(entries, "Observation") if r.get("meta", {}).get("versionId") in ("2", "3")]  # fmt: skip
     assert {r["status"] for r in amended} == {"amended"}
     assert "The unit was wrong" in amended[0]["note"][0]["text"]
 

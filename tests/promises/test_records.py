@@ -113,12 +113,12 @@ async def test_p24_no_submitted_value_reaches_logs_or_errors(
         ("GET", f"/v1/doctors?city={canary}&page_token={canary}", None),
         ("POST", "/v1/patients", {**dict.fromkeys(A_PATIENT, canary), canary + " x": canary}),
         ("POST", "/v1/patients", {**A_PATIENT, "conditions": [{"name": canary, "code": {"system": canary, "value": canary}}]}),
-        ("POST", "/v1/patients", {**A_PATIENT, "medications": [{"name": canary, "started_on": canary, canary: 1}]}),
-        ("POST", f"/v1/patients/{canary}/history", dict.fromkeys(A_RECORD, canary)),
-        ("POST", f"/v1/patients/{canary}/history", {**A_RECORD, "code": {"system": "loinc", "value": canary}}),
-        ("POST", f"/v1/patients/{canary}/history", {**A_RECORD, "values": [{"name": canary, "value": canary, "unit": canary}]}),
-        ("PUT", f"/v1/patients/{canary}/care-team/{canary}", {"expires_at": canary}),
-        ("POST", f"/v1/patients/{canary}/break-glass", {"reason": canary[:19]}),
+        ("POST", "/v1/patients", {**A_PATIENT, "medications": [{"name": canary, "started_on": canary, canary + " y": 1}]}),
+        ("POST", f"/v1/patients/{person.uid}/history", dict.fromkeys(A_RECORD, canary)),
+        ("POST", f"/v1/patients/{person.uid}/history", {**A_RECORD, "code": {"system": "loinc", "value": canary}}),
+        ("POST", f"/v1/patients/{person.uid}/history", {**A_RECORD, "values": [{"name": canary, "value": canary, "unit": canary}]}),
+        ("PUT", f"/v1/patients/{person.uid}/care-team/{person.uid}", {"expires_at": canary}),
+        ("POST", f"/v1/patients/{person.uid}/break-glass", {"reason": canary[:19]}),
         ("GET", f"/v1/patients/{person.uid}/history?type={canary}&from={canary}", None),
     ]  # fmt: skip
     answers = await asyncio.gather(
