@@ -10,7 +10,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it remarks on every child th
 
 from rich.console import Console
 
-from tests.bench import memory, starts, throughput, token_check
+from tests.bench import memory, operations, starts, throughput, token_check
 from tests.bench.table import Row, table_of
 from tests.bench.world import a_world, stored_documents
 
@@ -50,6 +50,9 @@ async def _measure(console: Console) -> tuple[list[Row], list[str]]:
             add(starts.measure(world))
             status.update("Memory …")
             add(memory.measure(world))
+        status.update("Firestore operations …")
+        await asyncio.to_thread(operations.measure)
+        notes.append("Reads and writes of every route are in docs/operations.md.")
         status.update("Tokens …")
         add(token_check.measure())
     return rows, notes

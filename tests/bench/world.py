@@ -15,7 +15,7 @@ from google.cloud.firestore_v1.types import firestore as firestore_types
 from local import tools
 from local.platform import HOST, PROJECT, Platform, Ports, running
 from tests.bench.issuer import Issuer, issuing
-from tests.client import Api, a_listed_doctor, make_admin, register
+from tests.client import Api, a_listed_doctor, a_patient, make_admin
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,11 @@ class World:
 
     def read_paths(self) -> dict[str, str]:
         """Of each function that has one: a path whose answer takes a read."""
-        return {"users": "/users/me", "doctors": f"/doctors/{self.doctor_id}"}
+        return {
+            "users": "/users/me",
+            "doctors": f"/doctors/{self.doctor_id}",
+            "patients": f"/patients/{self.caller_uid}",
+        }
 
 
 @asynccontextmanager
@@ -46,7 +50,7 @@ async def a_world(run_dir: Path) -> AsyncIterator[World]:
         os.environ.update(platform.client_env())  # for what makes the administrator
         async with Api(platform.url) as api:
             doctor = await a_listed_doctor(api, await make_admin(api))
-            patient = await register(api)
+            patient = await a_patient(api)
         yield World(platform, issuer, patient.uid, doctor.uid)
 
 
