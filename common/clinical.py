@@ -18,21 +18,22 @@ from common.models import Country, Email, Line, Part, Phone, Record
 # ---------------------------------------------------------------- words
 
 
-def _not_in_the_future(day: date) -> date:
+def _in_living_memory(day: date) -> date:
+    if day.year < 1900:
+        raise ValueError("This can't be before 1900")
     # Somewhere it is tomorrow already.
     if day > (datetime.now(UTC) + timedelta(hours=14)).date():
         raise ValueError("This day has not come yet")
     return day
 
 
-def _of_a_living(day: date) -> date:
-    if day.year < 1900:
-        raise ValueError("This can't be before 1900")
-    return _not_in_the_future(day)
+PastDate = Annotated[date, AfterValidator(_in_living_memory)]
+"""From 1900 on, and not in the future."""
 
 
-BirthDate = Annotated[date, AfterValidator(_of_a_living)]
-PastDate = Annotated[date, AfterValidator(_not_in_the_future)]
+def _in_order(first: date | None, last: date | None, problem: str) -> None:
+    if first is not None and last is not None and last < first:
+        raise ValueError(problem)
 
 
 class Sex(StrEnum):
@@ -156,8 +157,7 @@ class Medication(Part):
 
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> Self:
-        if self.started_on and self.ended_on and self.ended_on < self.started_on:
-            raise ValueError("ended_on is before started_on")
+        _in_order(self.started_on, self.ended_on, "ended_on is before started_on")
         return self
 
 
@@ -171,8 +171,7 @@ class Insurance(Part):
 
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> Self:
-        if self.valid_from and self.valid_to and self.valid_to < self.valid_from:
-            raise ValueError("valid_to is before valid_from")
+        _in_order(self.valid_from, self.valid_to, "valid_to is before valid_from")
         return self
 
 

@@ -2,7 +2,8 @@
 
 Every resource has the full URL `urn:uuid:…`, made from where its record lies,
 and references use it: so the same record has the same URL in each export.
-Earlier versions of a record have its URL and another `meta.versionId`.
+Earlier versions of a record have its URL and another `meta.versionId`. What a
+profile lists has no id of its own: there the URL is that of its place in the list.
 """
 
 import base64
@@ -206,10 +207,11 @@ def of_record(
     """One version of a record as the resource of its type, and a DocumentReference per attachment."""
     subject, day = _to("Patient", patient_id), record.occurred_on.isoformat()
     author, editor = _to("Practitioner", record.author_uid), _to("Practitioner", record.editor_uid)
+    writers = [author] if record.author_uid == record.editor_uid else [author, editor]
     concept = _concept(said.code, said.title)
     reason = f"Amended: {said.amendment_reason}" if said.amendment_reason else ""
     words = "\n\n".join(part for part in (said.description, reason) if part)
-    note = [{"text": words}] if words else None
+    note = [{"authorReference": editor, "text": words}] if words else None
     common: Resource = {"id": record_id, "meta": _meta(record.version, record.update_time)}
     rest: Resource
     match record.type:
@@ -271,7 +273,7 @@ def of_record(
                 "code": concept,
                 "subject": subject,
                 "effectiveDateTime": day,
-                "performer": [editor],
+                "performer": writers,
                 "component": [_component(measured) for measured in said.values],
                 "note": note,
             }
@@ -283,11 +285,12 @@ def of_record(
                 "type": concept,
                 "subject": subject,
                 "date": _instant(record.create_time),
-                "author": [author],
+                "author": writers,
                 "description": said.title,
                 "content": [
                     {"attachment": {"contentType": "text/plain; charset=utf-8", "data": text}}
                 ],
+                "context": {"period": _period(record.occurred_on, record.occurred_on)},
             }
             kind = "DocumentReference"
     yield _filled(resourceType=kind, **common, **rest)
@@ -315,7 +318,7 @@ def _component(measured: Measurement) -> Resource:
     return {**component, "referenceRange": [given]} if given else component
 
 
-# ---------------------------------------------------------------- doctors
+# ---------------------------------------------------------------- doctors and others who wrote
 
 
 def of_doctor(doctor: Doctor) -> Resource:
@@ -337,6 +340,11 @@ def of_doctor(doctor: Doctor) -> Resource:
             for language in doctor.languages
         ],
     )
+
+
+def of_author(uid: str, name: str | None) -> Resource:
+    """Somebody without a doctor's profile who wrote in the record: an administrator, or who is gone."""
+    return _filled(resourceType="Practitioner", id=uid, name=[{"text": name or "Unknown"}])
 
 
 # ---------------------------------------------------------------- datatypes

@@ -11,15 +11,11 @@ from datetime import datetime
 from common import audit, crypto
 from common.access import access_grants
 from common.auth import Principal
-from common.clinical import BreakGlass, HistoryRecord, Patient
-from common.firestore import Batch, Collection, now
+from common.clinical import HistoryRecord, Patient
+from common.firestore import Batch, now
 from common.models import Record
+from common.patients import break_glass, history, versions
 from common.settings import settings
-
-patients = Collection(Patient, "patients")
-history = Collection(HistoryRecord, "patients/{}/history")
-versions = Collection(HistoryRecord, "patients/{}/history/{}/versions")
-break_glass = Collection(BreakGlass, "patients/{}/break_glass")
 
 _AT_ONCE = 200
 """Deletions in one batch; with their audit events they are twice as many writes."""

@@ -34,7 +34,7 @@ from common.crypto import Vault, new_vault
 from common.directory import fold, name_facets
 from common.firestore import Batch
 from common.models import Record, User
-from common.retention import history, patients
+from common.patients import history, patients
 
 _TODAY = date(2026, 1, 5)
 

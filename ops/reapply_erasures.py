@@ -5,6 +5,7 @@ it are back, and must go.
 """
 
 from common import crypto, retention
+from common.patients import patients
 from common.problems import NotFound, RecordChanged
 
 
@@ -14,7 +15,7 @@ async def reapply_erasures() -> int:
     async for key in crypto.patient_keys.all_():
         if key.keyset is not None:
             continue
-        patient = await retention.patients.get(key.id)
+        patient = await patients.get(key.id)
         while patient is not None:
             try:
                 if not patient.is_being_erased:
@@ -23,5 +24,5 @@ async def reapply_erasures() -> int:
                 erased += 1
                 break
             except (RecordChanged, NotFound):
-                patient = await retention.patients.get(key.id)
+                patient = await patients.get(key.id)
     return erased

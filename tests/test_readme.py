@@ -17,7 +17,7 @@ from common.clinical import HistoryPrivate
 from common.crypto import vault_of
 from common.firestore import Collection
 from common.models import Doctor, Role
-from common.retention import history
+from common.patients import history
 from local.bootstrap import ROOT
 from local.platform import Platform
 from tests.client import Api, sign_in

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from common import audit
-from common.access import access_grants
+from common.access import access_grants, is_current
 from common.auth import users
 from common.clinical import AccessGrant, HistoryRecord, Patient
 from common.crypto import Vault
@@ -13,21 +13,13 @@ from common.firestore import Batch, Collection, Order, Where, now
 from common.idempotency import Once
 from common.models import AuditEvent, Doctor, Role
 from common.pages import PageQuery
+from common.patients import history, patients, versions
 
-patients = Collection(Patient, "patients")
-history = Collection(HistoryRecord, "patients/{}/history")
-versions = Collection(HistoryRecord, "patients/{}/history/{}/versions")
 _doctors = Collection(Doctor, "doctors")
 
 _BY_NAME: Order = [("name_key", "ASCENDING")]
 _REPEATED = ("name", "birth_date", "sex", "is_archived")
 """What a doctor's list shows of a patient."""
-
-
-async def get(patient_id: str) -> Patient | None:
-    """The patient; None also once their erasure has begun."""
-    patient = await patients.get(patient_id)
-    return None if patient is None or patient.is_being_erased else patient
 
 
 async def is_patients_account(uid: str) -> bool:
@@ -65,17 +57,21 @@ def _filter(name: str | None, is_archived: bool) -> Where:
     return [("is_archived", "==", is_archived), *by_name]
 
 
+def repeated(patient: Patient) -> dict[str, Any]:
+    """What a grant repeats of its patient."""
+    shown = {name: getattr(patient, name) for name in _REPEATED}
+    return {**shown, **named(patient.name)}
+
+
 def grant_for(patient: Patient, doctor_id: str) -> AccessGrant:
     """A grant that lets nobody see anything yet."""
     moment = now()
-    repeated = {name: getattr(patient, name) for name in _REPEATED}
     return AccessGrant(
         create_time=moment,
         update_time=moment,
         patient_id=patient.id,
         doctor_id=doctor_id,
-        **repeated,
-        **named(patient.name),
+        **repeated(patient),
     )
 
 
@@ -110,14 +106,11 @@ async def change(
     batch = Batch()
     private = {f"sealed.{name}": value for name, value in sealed.items()}
     batch.update(patient.path, {**fields, **private}, patient.revision)
-    repeated = {
-        name: value
-        for name, value in fields.items()
-        if name in (*_REPEATED, "name_key", "name_facets")
-    }
-    if repeated:
+    changed = {name: value for name, value in fields.items() if name in repeated(patient)}
+    if changed:
         async for grant in access_grants.all_(patient.id):
-            batch.update(grant.path, repeated)
+            if is_current(grant, now()):  # one that is taken up again is brought up to date then
+                batch.update(grant.path, changed)
     audit.add(batch, event)
     await batch.commit()
 
@@ -140,3 +133,9 @@ def versions_of(record: HistoryRecord, patient_id: str) -> AsyncIterator[History
 
 def grants_of(patient_id: str) -> AsyncIterator[AccessGrant]:
     return access_grants.all_(patient_id)
+
+
+async def name_of(uid: str) -> str | None:
+    """What an account is called."""
+    user = await users.get(uid)
+    return None if user is None else user.display_name

@@ -8,13 +8,13 @@ from pydantic import BaseModel, Field
 from common.clinical import (
     Address,
     Allergy,
-    BirthDate,
     BloodType,
     Condition,
     Contacts,
     EmergencyContact,
     Insurance,
     Medication,
+    PastDate,
     Patient,
     PatientPrivate,
     Sex,
@@ -33,7 +33,7 @@ NationalId = Annotated[Line, Field(max_length=40)]
 
 class PatientCreate(Body):
     name: Line
-    birth_date: BirthDate
+    birth_date: PastDate
     sex: Sex
     national_id: NationalId | None = None
     blood_type: BloodType | None = None
@@ -52,7 +52,7 @@ class PatientUpdate(Body):
     """Fields left out stay as they are; null removes what may be absent."""
 
     name: Line = unchanged()
-    birth_date: BirthDate = unchanged()
+    birth_date: PastDate = unchanged()
     sex: Sex = unchanged()
     national_id: NationalId | None = None
     blood_type: BloodType | None = None

@@ -11,6 +11,7 @@ from common.clinical import CLINICAL, Ground, HistoryPrivate, Patient, PatientPr
 from common.crypto import Vault
 from common.firestore import ANY_REVISION, now
 from common.idempotency import Once
+from common.patients import changeable, current, patients
 from common.preconditions import applied
 from common.problems import (
     AlreadyExists,
@@ -132,13 +133,13 @@ def _new_patient(caller: Principal, patient_id: str, wish: PatientCreate) -> Pat
         clinical_time=moment if any(getattr(wish, name) for name in CLINICAL) else None,
         **repository.named(wish.name),
     )
-    patient.stored_as(repository.patients.path(patient_id), "")
+    patient.stored_as(patients.path(patient_id), "")
     return patient
 
 
 async def get(caller: Principal, patient_id: str) -> tuple[Patient, PatientPublic]:
     """Raises `NotFound`, also for a patient whom the caller may not know of."""
-    path = repository.patients.path(patient_id)
+    path = patients.path(patient_id)
     ground = await access.ground(caller, patient_id, "patients.read", path)
     event = audit.event(caller, "patients.read", path, patient_id, reason=ground)
     patient, vault = await audit.reading(event, _with_vault(patient_id))
@@ -146,15 +147,7 @@ async def get(caller: Principal, patient_id: str) -> tuple[Patient, PatientPubli
 
 
 async def _with_vault(patient_id: str) -> tuple[Patient, Vault]:
-    patient, vault = await asyncio.gather(
-        repository.get(patient_id), crypto.vault_of(patient_id), return_exceptions=True
-    )
-    if isinstance(patient, BaseException):
-        raise patient
-    if patient is None:
-        raise NotFound
-    if isinstance(vault, BaseException):
-        raise vault
+    patient, vault = await asyncio.gather(current(patient_id), crypto.vault_of(patient_id))
     return patient, vault
 
 
@@ -173,7 +166,7 @@ async def update(
 ) -> tuple[Patient, PatientPublic]:
     """Raises `NotFound`, `Forbidden`, `PatientArchived`, `RecordChanged`."""
     fields = wish.model_fields_set
-    path = repository.patients.path(patient_id)
+    path = patients.path(patient_id)
     ground = await access.ground(caller, patient_id, "patients.update", path)
     if not policy.can_update(ground, fields):
         problem = Forbidden("Doctors don't change a patient's contacts, insurance or national id.")
@@ -195,15 +188,11 @@ async def update(
     return patient, _opened(patient, vault, ground)
 
 
-async def _changeable(patient_id: str, revision: str = ANY_REVISION) -> Patient:
-    """The patient, if this revision may be changed. Raises `NotFound`, `PatientArchived`, `RecordChanged`."""
-    patient = await repository.get(patient_id)
-    if patient is None:
-        raise NotFound
+async def _changeable(patient_id: str, revision: str) -> Patient:
+    """Raises `NotFound`, `PatientArchived`, and `RecordChanged` if this is not the revision."""
+    patient = await changeable(patient_id)
     if revision not in (ANY_REVISION, patient.revision):
         raise RecordChanged
-    if patient.is_archived:
-        raise PatientArchived
     return patient
 
 
@@ -212,7 +201,7 @@ async def _changeable(patient_id: str, revision: str = ANY_REVISION) -> Patient:
 
 async def archive(caller: Principal, patient_id: str, revision: str = ANY_REVISION) -> None:
     """Hidden from lists, read-only, and kept for its retention; again is no harm."""
-    path = repository.patients.path(patient_id)
+    path = patients.path(patient_id)
     ground = await access.ground(caller, patient_id, "patients.archive", path)
     if not policy.can_archive(ground):
         raise await audit.refuse(caller, "patients.archive", path, patient_id, Forbidden())
@@ -240,7 +229,7 @@ async def hold(admin: Principal, patient_id: str, wish: LegalHoldChange) -> Lega
     """Place or lift a legal hold: while it is there, nothing of the patient is deleted."""
     await _administering(admin, patient_id, "patients.hold")
     vault = await crypto.vault_of(patient_id)
-    path = repository.patients.path(patient_id)
+    path = patients.path(patient_id)
     reason = {"legal_hold_reason": vault.seal(path, "legal_hold_reason", wish.reason)}
     fields = {"has_legal_hold": wish.is_held}
     action = "patients.hold" if wish.is_held else "patients.lift-hold"
@@ -250,7 +239,7 @@ async def hold(admin: Principal, patient_id: str, wish: LegalHoldChange) -> Lega
 
 async def get_hold(admin: Principal, patient_id: str) -> LegalHoldPublic:
     await _administering(admin, patient_id, "patients.read-hold")
-    path = repository.patients.path(patient_id)
+    path = patients.path(patient_id)
     event = audit.event(admin, "patients.read-hold", path, patient_id, reason=Ground.ADMIN)
     patient, vault = await audit.reading(event, _with_vault(patient_id))
     private = vault.open_all(path, patient.sealed, PatientPrivate)
@@ -262,7 +251,7 @@ async def get_hold(admin: Principal, patient_id: str) -> LegalHoldPublic:
 async def _administering(caller: Principal, patient_id: str, action: str) -> None:
     """Raises `Forbidden`, and records the attempt, for all but administrators."""
     if not policy.can_administer(caller):
-        path = repository.patients.path(patient_id)
+        path = patients.path(patient_id)
         raise await audit.refuse(caller, action, path, patient_id, Forbidden())
 
 
@@ -270,17 +259,12 @@ async def _set_by_admin(
     admin: Principal, patient_id: str, fields: dict[str, Any], sealed: dict[str, bytes], action: str
 ) -> Patient:
     async def change() -> None:
-        patient = await repository.get(patient_id)
-        if patient is None:
-            raise NotFound
+        patient = await current(patient_id)
         event = audit.event(admin, action, patient.path, patient_id, reason=Ground.ADMIN)
         await repository.change(patient, fields, sealed, event)
 
     await applied(change)
-    patient = await repository.get(patient_id)
-    if patient is None:
-        raise NotFound
-    return patient
+    return await current(patient_id)
 
 
 async def erase(admin: Principal, patient_id: str) -> None:
@@ -291,7 +275,7 @@ async def erase(admin: Principal, patient_id: str) -> None:
     Raises `Forbidden`, `NotFound`, `LegalHold`, `RetentionNotOver`.
     """
     await _administering(admin, patient_id, "patients.erase")
-    patient = await repository.patients.get(patient_id)
+    patient = await patients.get(patient_id)
     if patient is None:
         raise NotFound
     if not patient.is_being_erased:
@@ -318,7 +302,7 @@ async def export(caller: Principal, patient_id: str) -> AsyncIterator[bytes]:
 
     Raises `NotFound` and `Forbidden` before the first piece.
     """
-    path = repository.patients.path(patient_id)
+    path = patients.path(patient_id)
     ground = await access.ground(caller, patient_id, "patients.export", path)
     if not policy.can_export(ground):
         raise await audit.refuse(caller, "patients.export", path, patient_id, Forbidden())
@@ -330,26 +314,30 @@ async def export(caller: Principal, patient_id: str) -> AsyncIterator[bytes]:
 
 
 async def _everything(patient: Patient, vault: Vault) -> AsyncIterator[dict[str, Any]]:
-    """The resources: the patient and what the profile holds, the history, the doctors in it."""
+    """The resources: the patient and what the profile holds, the history, the people in it."""
     from common import fhir
 
     private = vault.open_all(patient.path, patient.sealed, PatientPrivate)
-    doctors: set[str] = set()
+    people: set[str] = set()
     for resource in fhir.of_patient(patient, private):
         yield resource
     async for grant in repository.grants_of(patient.id):
         if access.is_on_care_team(grant, now()):
-            doctors.add(grant.doctor_id)
+            people.add(grant.doctor_id)
     async for record in repository.records(patient.id):
-        doctors |= {record.author_uid, record.editor_uid}
+        people |= {record.author_uid, record.editor_uid}
         said = vault.open_all(record.path, record.sealed, HistoryPrivate)
         for resource in fhir.of_record(patient.id, record.id, record, said):
             yield resource
         if record.version > 1:
             async for version in repository.versions_of(record, patient.id):
+                people.add(version.editor_uid)
                 said = vault.open_all(version.path, version.sealed, HistoryPrivate)
                 for resource in fhir.of_record(patient.id, record.id, version, said):
                     yield resource
-    for doctor_id in sorted(doctors):
-        if (doctor := await repository.doctor(doctor_id)) is not None:
+    for uid in sorted(people):
+        doctor = await repository.doctor(uid)
+        if doctor is not None:
             yield fhir.of_doctor(doctor)
+        else:  # an administrator, or somebody who is gone
+            yield fhir.of_author(uid, await repository.name_of(uid))

@@ -8,7 +8,7 @@ from common.access import access_grants
 from common.clinical import AccessGrant, BreakGlass, HistoryRecord, Notification, Patient
 from common.firestore import Batch, Collection
 from common.models import AuditEvent
-from common.retention import break_glass, history, patients
+from common.patients import break_glass, history, patients
 
 notifications = Collection(Notification, "users/{}/notifications")
 

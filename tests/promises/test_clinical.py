@@ -20,8 +20,8 @@ from common.clients import firestore_client
 from common.clinical import AccessGrant, HistoryPrivate, HistoryRecord, HistoryType, Patient
 from common.crypto import Vault, patient_keys, vault_of
 from common.firestore import Batch
+from common.patients import history, patients
 from common.problems import NotFound
-from common.retention import history, patients
 from functions.patients.history.schemas import HistoryCreate
 from functions.patients.schemas import PatientUpdate
 from functions.patients.sharing import service as sharing

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from common.clients import DEFAULT_DATABASE
 from local.bootstrap import ROOT
 from local.platform import PROJECT
 from tests.client import Person
@@ -26,13 +27,23 @@ class Outcome:
 
 
 class Firestore:
-    """One project of the emulator: a database and rules of its own, for the same people."""
+    """One database of a project of the emulator, with rules of its own, for the same people.
 
-    def __init__(self, host: str, people: Mapping[str, Person], project: str = PROJECT) -> None:
+    Until rules are loaded for it, those of the emulator's start hold.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        people: Mapping[str, Person],
+        project: str = PROJECT,
+        database: str = DEFAULT_DATABASE,
+    ) -> None:
         self.project = project
         self.people = people
         self.host = host
-        self.documents = f"projects/{project}/databases/(default)/documents"
+        self.database = f"projects/{project}/databases/{database}"
+        self.documents = f"{self.database}/documents"
         self._http = httpx.AsyncClient(base_url=f"http://{host}", timeout=60)
 
     async def __aenter__(self) -> "Firestore":
@@ -71,10 +82,10 @@ class Firestore:
 
     async def load(self, rules: str) -> None:
         content = {"rules": {"files": [{"name": "security.rules", "content": rules}]}}
-        await self._as_owner("PUT", f"/emulator/v1/projects/{self.project}:securityRules", content)
+        await self._as_owner("PUT", f"/emulator/v1/{self.database}:securityRules", content)
 
     async def coverage(self) -> Any:
-        return await self._as_owner("GET", f"/emulator/v1/projects/{self.project}:ruleCoverage")
+        return await self._as_owner("GET", f"/emulator/v1/{self.database}:ruleCoverage")
 
     async def _as_owner(self, method: str, path: str, body: Any = None) -> Any:
         answer = await self._http.request(method, path, headers=_OWNER, json=body)

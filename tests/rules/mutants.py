@@ -30,6 +30,8 @@ def _of(after: str, *changes: tuple[str, str, str, str]) -> list[Mutant]:
 
 _SELF = "isActiveSelf(uid)"
 _ANYBODY = "request.auth != null"
+_GRANT = "/databases/$(database)/documents/patients/$(uid)/access_grants/$(request.auth.uid)"
+_SELF_OR_TEAM = f"({_SELF} || exists({_GRANT}))"
 
 MUTANTS = [
     *_of(
@@ -123,10 +125,47 @@ MUTANTS = [
             "match /{below=**} { allow read; } allow",
             "a patient reads no patients/{owner}/access_grants",
         ),
+        (
+            "care teams read records",
+            _SELF,
+            _SELF_OR_TEAM,
+            "a doctor on the care team reads no record",
+        ),
+        (
+            "doctors read their grants",
+            "allow",
+            "match /access_grants/{doctor} { allow get: if request.auth.uid == doctor; } allow",
+            "a doctor on the care team reads no patients/{owner}/access_grants",
+        ),
+        (
+            "administrators change records",
+            "allow",
+            "allow update: if request.auth.token.role == 'admin'; allow",
+            "no administrator restores a record",
+        ),
+        (
+            "entries at any depth",
+            "{record}",
+            "{record=**}",
+            "nothing lies below an entry",
+        ),
     ),
     *_of(
         "match /history/{record} {",
         ("anybody reads entries", _SELF, _ANYBODY, "an entry of a history is refused to other"),
+        ("entries are not queried", "read:", "get:", "histories are not queried across patients"),
+        (
+            "care teams read entries",
+            _SELF,
+            _SELF_OR_TEAM,
+            "a doctor on the care team reads no entry",
+        ),
+        (
+            "administrators amend entries",
+            "allow",
+            "allow update: if request.auth.token.role == 'admin'; allow",
+            "no administrator amends an entry",
+        ),
         ("entries are amended", "read:", "read, update:", "no one amends an entry"),
         ("entries are made", "read:", "read, create:", "no one makes an entry"),
         ("entries are deleted", "read:", "read, delete:", "no one deletes an entry"),
@@ -156,6 +195,18 @@ MUTANTS = [
             "",
             "match /{path=**}/notifications/{id} { allow read: if request.auth != null; }",
             "notifications are not queried across people",
+        ),
+        (
+            "histories are queried across patients",
+            "",
+            "match /{path=**}/history/{id} { allow read: if request.auth != null; }",
+            "histories are not queried across patients",
+        ),
+        (
+            "patients read their keys",
+            "",
+            f"match /patient_keys/{{uid}} {{ allow get: if {_SELF}; }}",
+            "a patient reads no patient_keys",
         ),
         (
             "administrators may all",

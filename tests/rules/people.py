@@ -9,6 +9,7 @@ from base64 import urlsafe_b64decode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from common.clients import DEFAULT_DATABASE
 from tests.client import Api, Person, a_listed_doctor, make_admin, register, sign_in
 from tests.rules.firestore import Firestore
 
@@ -78,11 +79,13 @@ def claims(person: Person) -> dict[str, Any]:
     return claims
 
 
-async def copied(firestore: Firestore, project: str, rules: str) -> Firestore:
+async def copied(
+    firestore: Firestore, project: str, rules: str, database: str = DEFAULT_DATABASE
+) -> Firestore:
     """Another project of the same emulator, with the same people and with these rules."""
     paths = [f"{c}/{p.uid}" for p in firestore.people.values() for c in ("users", "doctors")]
     profiles = await firestore.fields_of(dict.fromkeys(paths))
-    other = Firestore(firestore.host, firestore.people, project)
+    other = Firestore(firestore.host, firestore.people, project, database)
     await other.load(rules)
     await other.store_raw(profiles)
     return other

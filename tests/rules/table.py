@@ -78,6 +78,7 @@ _SESSIONS = [
 _ADMIN = {"role": "admin"}
 _VERIFIED = {"is_verified": True}
 _ENTRY = {"type": "note", "occurred_on": "2026-01-05"}
+_ON_THE_TEAM = {f"{RECORD_PATH}/access_grants/{{doctor}}": {"is_on_care_team": True}}
 
 
 def _named(path: str) -> object:
@@ -107,6 +108,9 @@ _READS = [
         records_are_not_listed=RECORD.but(list_("patients")),
         records_are_not_queried=RECORD.but(query("patients")),
         not_even_the_own_record_is_queried=RECORD.but(query("patients", where=_named(RECORD_PATH))),
+        a_doctor_on_the_care_team_reads_no_record=RECORD.but(RECORD.request, _ON_THE_TEAM).by(
+            "doctor"
+        ),
     ),
     *beside(
         ENTRIES,
@@ -114,10 +118,16 @@ _READS = [
         histories_are_not_queried_below_a_patient=ENTRIES.but(
             query("history", RECORD_PATH, is_group=True)
         ),
+        a_doctor_on_the_care_team_queries_no_history=ENTRIES.but(ENTRIES.request, _ON_THE_TEAM).by(
+            "doctor"
+        ),
     ),
     *beside(
         ENTRY,
         nothing_lies_below_an_entry=ENTRY.but(get(f"{ENTRY_PATH}/versions/000001")),
+        a_doctor_on_the_care_team_reads_no_entry=ENTRY.but(ENTRY.request, _ON_THE_TEAM).by(
+            "doctor"
+        ),
     ),
     *beside(
         NOTES,
@@ -146,6 +156,15 @@ _WRITES = [
         no_one_amends_an_entry=MOVED.but(
             commit(changing(ENTRY_PATH, _ENTRY)), {ENTRY_PATH: _ENTRY}
         ),
+        no_administrator_restores_a_record=MOVED.but(
+            commit(changing(RECORD_PATH, {"is_archived": False})), {RECORD_PATH: _ENTRY}
+        ).by("admin"),
+        no_administrator_amends_an_entry=MOVED.but(
+            commit(changing(ENTRY_PATH, _ENTRY)), {ENTRY_PATH: _ENTRY}
+        ).by("admin"),
+        no_doctor_on_the_care_team_amends_an_entry=MOVED.but(
+            commit(changing(ENTRY_PATH, _ENTRY)), {ENTRY_PATH: _ENTRY, **_ON_THE_TEAM}
+        ).by("doctor"),
         no_one_reopens_a_session=MOVED.but(commit(changing(OWN, {}, ("tokens_valid_after",)))),
         no_administrator_changes_an_account=MOVED.but(commit(changing(OWN, _ADMIN))).by("admin"),
         no_doctor_verifies_themself=MOVED.but(commit(changing("doctors/{owner}", _VERIFIED))).as_(
@@ -168,6 +187,10 @@ _WRITES = [
         no_one_deletes_their_profile=REMOVED.but(attempts.delete("doctors/{owner}")).as_("doctor"),
         no_one_deletes_their_record=REMOVED.but(attempts.delete(RECORD_PATH)),
         no_one_deletes_an_entry=REMOVED.but(commit(deleting(ENTRY_PATH)), {ENTRY_PATH: _ENTRY}),
+        no_administrator_deletes_a_record=REMOVED.but(attempts.delete(RECORD_PATH)).by("admin"),
+        no_administrator_deletes_an_entry=REMOVED.but(
+            commit(deleting(ENTRY_PATH)), {ENTRY_PATH: _ENTRY}
+        ).by("admin"),
         no_one_deletes_a_notification=REMOVED.but(commit(deleting(NOTE_PATH)), {NOTE_PATH: UNREAD}),
     ),
     *beside(
@@ -194,6 +217,7 @@ _SEALED = (
     "patients/{owner}/access_grants",
     "patients/{owner}/booked",
     "patients/{owner}/break_glass",
+    "patients/{owner}/history/{owner}/versions",
     "rate_limits",
     "reminders",
     "transcriptions",
@@ -225,6 +249,19 @@ def _sealed() -> Iterator[Pair]:
             yield Pair(f"{who} {refusal} no {collection}", attempt, success)
 
 
+def _below_a_record() -> Iterator[Pair]:
+    """Closed to those too who see the patient through the API."""
+    for collection in filter(lambda name: name.startswith(RECORD_PATH), _SEALED):
+        parent, _, name = collection.rpartition("/")
+        one, all_ = get(f"{collection}/{{doctor}}"), query(name, parent)
+        for who, uid, given in (
+            ("a doctor on the care team", "doctor", _ON_THE_TEAM),
+            ("a patient's administrator", "admin", {}),
+        ):
+            yield Pair(f"{who} reads no {collection}", ENTRY.but(one, given).by(uid), ENTRY)
+            yield Pair(f"{who} queries no {collection}", ENTRIES.but(all_, given).by(uid), ENTRIES)
+
+
 PAIRS = [
     *_whose(),
     *_SESSIONS,
@@ -233,4 +270,5 @@ PAIRS = [
     *shapes.NOTIFICATIONS,
     *shapes.DEVICES,
     *_sealed(),
+    *_below_a_record(),
 ]

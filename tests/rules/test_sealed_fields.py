@@ -1,11 +1,14 @@
 """What a patient's listener can read of a record: status and dates, and of clinical text only ciphertext."""
 
-import httpx
-
 from common.clients import KEYS_DATABASE
 from common.clinical import HistoryPrivate, HistoryRecord, Patient, PatientPrivate
 from common.models import Record
-from tests.rules.firestore import Firestore
+from tests.rules.allowed import ACCOUNT
+from tests.rules.attempts import get
+from tests.rules.firestore import RULES, Firestore
+from tests.rules.mutants import MUTANTS
+from tests.rules.people import copied
+from tests.rules.table import PAIRS
 
 _LEGIBLE: dict[type[Record], set[str]] = {
     Patient: {
@@ -20,6 +23,9 @@ _LEGIBLE: dict[type[Record], set[str]] = {
 }
 """Who adds a field outside `sealed` decides here that no listener learns anything clinical from it."""
 
+_KEY = get("patient_keys/{owner}")
+_PAIRS_OF_KEYS = [pair for pair in PAIRS if pair.name.endswith(" no patient_keys")]
+
 
 def test_p05_whatever_a_listener_can_read_was_declared_not_to_be_clinical() -> None:
     for model, legible in _LEGIBLE.items():
@@ -29,12 +35,27 @@ def test_p05_whatever_a_listener_can_read_was_declared_not_to_be_clinical() -> N
 
 
 async def test_p05_nobody_reads_a_patients_key_whoever_they_are(firestore: Firestore) -> None:
-    async with httpx.AsyncClient(base_url=f"http://{firestore.host}") as client:
-        for name, person in firestore.people.items():
-            root = f"/v1/projects/{firestore.project}/databases"
-            key = f"{root}/{KEYS_DATABASE}/documents/patient_keys/{person.uid}"
-            refused = await client.get(key, headers=person.headers)
-            assert refused.status_code == 403, name
-        patient = firestore.people["patient"]
-        own = f"{root}/(default)/documents/users/{patient.uid}"
-        assert (await client.get(own, headers=patient.headers)).status_code == 200
+    host, people, project = firestore.host, firestore.people, firestore.project
+    async with Firestore(host, people, project, KEYS_DATABASE) as keys:
+        asked = [ACCOUNT.but(_KEY).as_(name) for name in people]
+        asked += [ACCOUNT.but(_KEY).by(name) for name in ("nobody", "doctor", "admin")]
+        assert not [each for each in await keys.outcomes(asked) if each.is_allowed]
+    assert (await firestore.outcome(ACCOUNT)).is_allowed
+
+
+async def test_p05_keys_stay_closed_where_all_else_is_as_in_the_default_database(
+    firestore: Firestore,
+) -> None:
+    """Accounts are in this `keys` too, so it is not for want of one that a key is refused."""
+    async with await copied(firestore, "demo-keys", RULES, KEYS_DATABASE) as keys:
+        for pair in _PAIRS_OF_KEYS:
+            success, refusal = await keys.outcomes([pair.beside, pair.refused])
+            assert success.is_allowed, (pair.name, success.reason)
+            assert not refusal.is_allowed, pair.name
+
+
+async def test_rules_that_opened_the_keys_would_be_noticed(firestore: Firestore) -> None:
+    """The rules do reach that database: it is they that refuse."""
+    (opened,) = (each.of(RULES) for each in MUTANTS if each.name == "patients read their keys")
+    async with await copied(firestore, "demo-keys-open", opened, KEYS_DATABASE) as keys:
+        assert (await keys.outcome(ACCOUNT.but(_KEY))).is_allowed

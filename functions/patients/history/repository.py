@@ -9,17 +9,11 @@ from common.firestore import Batch, Order, Where
 from common.idempotency import Once
 from common.models import AuditEvent
 from common.pages import PageQuery
-from common.retention import history, patients, versions
+from common.patients import history, versions
 
 from .schemas import HistoryPublic
 
 _NEWEST: Order = [("occurred_on", "DESCENDING")]
-
-
-async def patient(patient_id: str) -> Patient | None:
-    """The patient; None also once their erasure has begun."""
-    found = await patients.get(patient_id)
-    return None if found is None or found.is_being_erased else found
 
 
 async def get(patient_id: str, record_id: str) -> HistoryRecord | None:

@@ -13,6 +13,7 @@ from common.crypto import Vault
 from common.firestore import ANY_REVISION, now
 from common.idempotency import Once
 from common.pages import PageQuery
+from common.patients import changeable, history, patients, versions
 from common.preconditions import applied
 from common.problems import (
     AlreadyExists,
@@ -20,10 +21,8 @@ from common.problems import (
     Forbidden,
     Invalid,
     NotFound,
-    PatientArchived,
     RecordChanged,
 )
-from common.retention import history, patients, versions
 
 from .. import policy
 from . import repository
@@ -110,7 +109,7 @@ async def create(
     answer = _shown(patient_id, record.id, record, vault)
 
     async def change() -> None:
-        patient = await _open_to_change(patient_id)
+        patient = await changeable(patient_id)
         event = audit.event(caller, "history.create", record.path, patient_id, reason=ground)
         try:
             await repository.add(patient, record, once, answer, vault, event)
@@ -158,7 +157,7 @@ async def amend(
 
     async def change() -> tuple[HistoryRecord, HistoryPublic]:
         patient, record = await asyncio.gather(
-            _open_to_change(patient_id), repository.get(patient_id, record_id)
+            changeable(patient_id), repository.get(patient_id, record_id)
         )
         if record is None:
             raise NotFound
@@ -255,15 +254,6 @@ async def _changed_since(
 def _fields(record: HistoryRecord, said: HistoryPrivate) -> dict[str, Any]:
     amendable = HistoryAmend.model_fields.keys() - {"reason"}
     return {name: value for name, value in (*record, *said) if name in amendable}
-
-
-async def _open_to_change(patient_id: str) -> Patient:
-    patient = await repository.patient(patient_id)
-    if patient is None:
-        raise NotFound
-    if patient.is_archived:
-        raise PatientArchived
-    return patient
 
 
 def _shown(patient_id: str, record_id: str, record: HistoryRecord, vault: Vault) -> HistoryPublic:

@@ -15,18 +15,13 @@ from common.firestore import Batch, Collection
 from common.idempotency import Once
 from common.models import AuditEvent, Doctor, Role
 from common.pages import PageQuery
-from common.retention import break_glass, patients
+from common.patients import break_glass
 
+from ..repository import repeated
 from .schemas import EmergencyAccess
 
 notifications = Collection(Notification, "users/{}/notifications")
 _doctors = Collection(Doctor, "doctors")
-
-
-async def patient(patient_id: str) -> Patient | None:
-    """The patient; None also once their erasure has begun."""
-    found = await patients.get(patient_id)
-    return None if found is None or found.is_being_erased else found
 
 
 async def doctor(doctor_id: str) -> Doctor | None:
@@ -51,9 +46,7 @@ def put_grant(batch: Batch, patient: Patient, old: AccessGrant | None, new: Acce
     if old is None:
         batch.create(access_grants.path(new.patient_id, new.doctor_id), new)
     else:
-        fields = ("is_on_care_team", "care_team_until", "break_glass_until", "end_time")
-        changed = {name: getattr(new, name) for name in (*fields, "update_time")}
-        batch.update(old.path, changed, old.revision)
+        batch.update(old.path, {**dict(new), **repeated(patient)}, old.revision)
     batch.verify(patient.path, {"is_archived": patient.is_archived}, patient.revision)
 
 

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 from common import access, audit, crypto, limits
 from common.auth import Principal
-from common.clinical import AccessGrant, BreakGlass, Notification, NotificationKind, Patient
+from common.clinical import AccessGrant, BreakGlass, Notification, NotificationKind
 from common.firestore import now
 from common.idempotency import Once
 from common.models import AuditEvent
 from common.pages import PageQuery
+from common.patients import changeable, current
 from common.preconditions import applied
 from common.problems import (
     AlreadyExists,
@@ -18,7 +19,6 @@ from common.problems import (
     Forbidden,
     Invalid,
     NotFound,
-    PatientArchived,
 )
 
 from .. import policy
@@ -33,7 +33,12 @@ from .schemas import (
     sentence,
 )
 
+_LONGEST_GRANT = timedelta(days=100 * 366)
+
 BREAK_GLASS_FOR = timedelta(minutes=60)
+
+_MOST_READ = 4 * access.MOST_GRANTS
+"""Grants that are read to count a care team: those that have ended lie there for another month."""
 
 _MOST_TOLD = 50
 """Administrators who are told of an emergency access; each takes a write of its batch."""
@@ -46,7 +51,7 @@ _log = logging.getLogger("healthhub.break_glass")
 async def list_care_team(caller: Principal, patient_id: str) -> list[CareTeamMember]:
     await _sharing(caller, patient_id, "care-team.list")
     event = _event(caller, "care-team.list", patient_id)
-    grants = await audit.reading(event, repository.care_team(patient_id, 2 * access.MOST_GRANTS))
+    grants = await audit.reading(event, repository.care_team(patient_id, _MOST_READ))
     moment = now()
     return [CareTeamMember.of(g) for g in grants if access.is_on_care_team(g, moment)]
 
@@ -70,15 +75,17 @@ async def grant(
     await _sharing(caller, patient_id, "care-team.grant")
     if wish.expires_at is not None and wish.expires_at <= now():
         raise Invalid.field("/expires_at", "This is past")
+    if wish.expires_at is not None and wish.expires_at > now() + _LONGEST_GRANT:
+        raise Invalid.field("/expires_at", "This is too far ahead; leave it out for no end")
     doctor = await repository.doctor(doctor_id)
     if doctor is None or not doctor.is_listed:
         raise NotFound("There is no such doctor in the directory.")
 
     async def change() -> CareTeamMember:
         patient, old, team = await asyncio.gather(
-            _open_to_change(patient_id),
+            changeable(patient_id),
             repository.grant(patient_id, doctor_id),
-            repository.care_team(patient_id, access.MOST_GRANTS + 1),
+            repository.care_team(patient_id, _MOST_READ),
         )
         moment = now()
         others = [g for g in team if g.doctor_id != doctor_id and access.is_on_care_team(g, moment)]
@@ -105,10 +112,8 @@ async def revoke(caller: Principal, patient_id: str, doctor_id: str) -> None:
 
     async def change() -> None:
         patient, old = await asyncio.gather(
-            repository.patient(patient_id), repository.grant(patient_id, doctor_id)
+            current(patient_id), repository.grant(patient_id, doctor_id)
         )
-        if patient is None:
-            raise NotFound
         if old is None or not old.is_on_care_team:
             return
         new = _changed(old, now())
@@ -151,15 +156,6 @@ def _end_of(grant: AccessGrant) -> datetime | None:
     return max((end for end in ends if end is not None), default=grant.update_time)
 
 
-async def _open_to_change(patient_id: str) -> Patient:
-    patient = await repository.patient(patient_id)
-    if patient is None:
-        raise NotFound
-    if patient.is_archived:
-        raise PatientArchived
-    return patient
-
-
 # ---------------------------------------------------------------- breaking the glass
 
 
@@ -181,7 +177,10 @@ async def break_glass(
     async def change() -> EmergencyAccess:
         return await _opened(caller, patient_id, wish, once)
 
-    answer = await applied(change)
+    try:
+        answer = await applied(change)
+    except NotFound as problem:
+        raise await audit.refuse(caller, "break-glass.open", path, patient_id, problem) from None
     access.forget(patient_id, caller.uid)
     _log.warning(
         "break glass",
@@ -194,15 +193,11 @@ async def _opened(
     caller: Principal, patient_id: str, wish: Emergency, once: Once
 ) -> EmergencyAccess:
     patient, old, administrators, is_account = await asyncio.gather(
-        repository.patient(patient_id),
+        current(patient_id),
         repository.grant(patient_id, caller.uid),
         repository.administrators(_MOST_TOLD),
         repository.has_account(patient_id),
     )
-    if patient is None:
-        problem = NotFound()
-        path = f"patients/{patient_id}/break_glass"
-        raise await audit.refuse(caller, "break-glass.open", path, patient_id, problem)
     vault = await crypto.vault_of(patient_id)
     moment = now()
     end = moment + BREAK_GLASS_FOR

@@ -12,7 +12,7 @@ from common.clinical import Ground, HistoryRecord, HistoryType, Patient
 from common.crypto import patient_keys
 from common.firestore import Batch, now
 from common.models import Role
-from common.retention import history, patients
+from common.patients import history, patients
 from functions.patients import policy
 from tests.client import (
     A_PATIENT,

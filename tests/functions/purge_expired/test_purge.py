@@ -24,7 +24,7 @@ from common.clinical import (
 from common.crypto import patient_keys
 from common.firestore import Batch, Collection
 from common.models import AuditEvent, Outcome, Record
-from common.retention import break_glass, history, patients, versions
+from common.patients import break_glass, history, patients, versions
 from local.platform import Platform
 from tests.client import Api, Person, a_patient
 from tests.recorder import Recorder

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from common.clinical import HistoryType
-from common.retention import history, versions
+from common.patients import history, versions
 from tests.client import A_RECORD, Api, Person, a_listed_doctor, a_patient, a_record, admit
 
 
