@@ -34,6 +34,7 @@ def event(
     subject_uid: str | None,
     outcome: Outcome = Outcome.ALLOWED,
     reason: str | None = None,
+    detail: str | None = None,
 ) -> AuditEvent:
     context = request_context.get()
     moment = now()
@@ -47,6 +48,7 @@ def event(
         subject_uid=subject_uid,
         outcome=outcome,
         reason=reason,
+        detail=detail,
         request_id=context.request_id if context else "",
         address=context.address if context else "",
     )

@@ -17,7 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from common import limits
 from common.firestore import Collection
 from common.logs import request_context
-from common.models import Role, User
+from common.models import Outcome, Role, User
 from common.problems import (
     AccountDisabled,
     Forbidden,
@@ -63,7 +63,12 @@ async def _account(uid: str) -> Account:
     return Account(user.role, user.is_active, user.tokens_valid_after)
 
 
-accounts = Recent(_account, max_age=ACCOUNT_MAX_AGE, renew_after=_RENEW_AFTER)
+accounts = Recent(
+    _account,
+    max_age=ACCOUNT_MAX_AGE,
+    renew_after=_RENEW_AFTER,
+    keep=lambda account: account.role is not None,  # who registers now, counts now
+)
 """The accounts that this instance has seen within 30 seconds."""
 
 _bearer = HTTPBearer(
@@ -84,7 +89,11 @@ async def possible_caller(request: Request, credentials: _Credentials) -> Princi
             raise Unauthenticated
         limits.throttle(f"address:{context.address if context else ''}")
         return None
-    claims = await verifier().verify(credentials.credentials)
+    try:
+        claims = await verifier().verify(credentials.credentials)
+    except Unauthenticated:
+        limits.throttle(f"address:{context.address if context else ''}")
+        raise
     if context:
         context.actor_uid = claims.uid
     limits.throttle(f"person:{claims.uid}")
@@ -123,12 +132,31 @@ Caller = Annotated[Principal, Depends(caller)]
 
 
 def _with_role(*roles: Role) -> object:
-    async def check(someone: Caller) -> Principal:
+    async def check(request: Request, someone: Caller) -> Principal:
         if someone.role not in roles:
-            raise Forbidden
+            raise await _refused(request, someone)
         return someone
 
     return Depends(check)
+
+
+async def _refused(request: Request, someone: Principal) -> Problem:
+    """Record that a role did not do for a route, with whose data it was about."""
+    from common import audit  # it builds on this module
+
+    route = request.scope["route"]
+    subject = request.path_params.get("user_id") or request.path_params.get("doctor_id")
+    event = audit.event(
+        someone,
+        "role.refuse",
+        route.path.lstrip("/"),
+        subject,
+        Outcome.REFUSED,
+        Forbidden.slug(),
+        detail=f"{request.method} {route.path}",
+    )
+    await audit.record(event)
+    return Forbidden()
 
 
 Admin = Annotated[Principal, _with_role(Role.ADMIN)]

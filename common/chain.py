@@ -101,7 +101,7 @@ async def breaks(
     """
     before: AuditEvent | None = None
     async for event in events:
-        if not hmac.compare_digest(event.mac or "", mac_of(event.id, event)):
+        if not hmac.compare_digest((event.mac or "").encode(), mac_of(event.id, event).encode()):
             yield Break(event.id, "altered, or moved here from another place")
         elif event.follows is not None and event.follows_time is not None:
             is_next = before is not None and before.id == event.follows

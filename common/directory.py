@@ -6,9 +6,13 @@ docs/decisions/0004-the-directory-has-facets.md says why.
 import re
 import unicodedata
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import product
 
+from common.firestore import Batch, Collection
 from common.models import Doctor
+
+doctors = Collection(Doctor, "doctors")
 
 
 def directory_keys(doctor: Doctor) -> dict[str, object]:
@@ -23,6 +27,15 @@ def directory_keys(doctor: Doctor) -> dict[str, object]:
     name_key = fold(doctor.name)
     facets = [*_filter_facets(doctor), *name_facets(name_key)] if doctor.is_listed else []
     return {"name_key": name_key, "facets": facets}
+
+
+async def unlist(batch: Batch, doctor_id: str, moment: datetime) -> None:
+    """Take a doctor out of the directory in this batch, if they are in it."""
+    doctor = await doctors.get(doctor_id)
+    if doctor is not None and doctor.is_active:
+        doctor.is_active = False
+        gone = {"is_active": False, "update_time": moment, **directory_keys(doctor)}
+        batch.update(doctors.path(doctor_id), gone)
 
 
 def facet(

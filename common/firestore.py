@@ -24,7 +24,15 @@ from common.clients import DEFAULT_DATABASE, firestore_client
 from common.documents import decoded
 from common.models import Record
 from common.problems import AlreadyExists, Busy, NotFound, RecordChanged
-from common.rpc import DEADLINE, calling, get_document, retried, revision_at, timestamp_of
+from common.rpc import (
+    DEADLINE,
+    calling,
+    committing,
+    get_document,
+    retried,
+    revision_at,
+    timestamp_of,
+)
 
 R = TypeVar("R", bound=Record)
 
@@ -32,9 +40,6 @@ ANY_REVISION = "*"
 
 Where = Sequence[tuple[str, str, Any]]
 Order = Sequence[tuple[str, Literal["ASCENDING", "DESCENDING"]]]
-
-MOST_WRITES = 500
-"""Firestore takes no more in one batch."""
 
 
 def now() -> datetime:
@@ -248,7 +253,7 @@ class Batch:
     async def commit(self) -> Committed:
         happened: bool | None = None
         try:
-            results = await calling(self._batch.commit(retry=None, timeout=DEADLINE))
+            results = await committing(self._batch.commit(retry=None, timeout=DEADLINE))
             happened = True
         except (AlreadyExists, NotFound, RecordChanged, Busy):
             happened = False

@@ -23,7 +23,6 @@ from common.problems import (
     Invalid,
     RefreshRefused,
     SignInRefused,
-    TooManyRequests,
 )
 from common.settings import settings
 
@@ -97,6 +96,8 @@ def _administered(act: Callable[[Any], T]) -> T:
     except exceptions.InvalidArgumentError as error:
         if "PASSWORD" in str(error).upper():
             raise Invalid.field("/password", "This password is too weak") from None
+        if "EMAIL" in str(error).upper():
+            raise Invalid.field("/email", "This address can't have an account") from None
         raise
     except exceptions.FirebaseError as error:
         raise IdentityUnavailable from error
@@ -118,14 +119,12 @@ def admin_auth() -> Any:
 
 
 async def sign_in(email: str, password: str) -> Session:
-    """Raises `SignInRefused`, for whatever reason, and `TooManyRequests`, `IdentityUnavailable`."""
+    """Raises `SignInRefused`, for whatever reason, and `IdentityUnavailable`."""
     answer = await _post(
         "identitytoolkit.googleapis.com/v1/accounts:signInWithPassword",
         {"email": email, "password": password, "returnSecureToken": True},
     )
     if reason := _reason(answer):
-        if reason == "TOO_MANY_ATTEMPTS_TRY_LATER":
-            raise TooManyRequests(60)
         if reason in _REFUSALS:
             raise SignInRefused
         raise IdentityUnavailable
@@ -174,8 +173,11 @@ _REFUSALS = {
     "INVALID_LOGIN_CREDENTIALS",
     "INVALID_PASSWORD",
     "INVALID_REFRESH_TOKEN",
+    "MISSING_EMAIL",
     "MISSING_PASSWORD",
+    "MISSING_REFRESH_TOKEN",
     "TOKEN_EXPIRED",
+    "TOO_MANY_ATTEMPTS_TRY_LATER",  # only of accounts that exist, so it must not be told apart
     "USER_DISABLED",
     "USER_NOT_FOUND",
 }

@@ -10,14 +10,15 @@ in memory, per instance, to stop a runaway client; Cloud Armor stands before it.
 import asyncio
 import hashlib
 import hmac
+import random
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from common.firestore import Batch, now
-from common.problems import SignInRefused, TooManyRequests, Unavailable
+from common.problems import Busy, SignInRefused, TooManyRequests, Unavailable
 from common.settings import settings
 
 
@@ -32,8 +33,8 @@ SIGN_IN_PAIR = Limit("sign-in-pair", 10, 900)
 """Failures of one address at one account."""
 SIGN_IN_ACCOUNT = Limit("sign-in-account", 50, 900)
 """Failures at one account from anywhere: high, or strangers could lock its owner out."""
-SIGN_IN_ADDRESS = Limit("sign-in-address", 100, 900)
-"""Failures of one address: a hospital shares one."""
+SIGN_IN_ADDRESS = Limit("sign-in-address", 300, 900)
+"""Failures of one address, and attempts that are under way: a hospital shares one."""
 REGISTER_ADDRESS = Limit("register-address", 60, 3600)
 RESET_ACCOUNT = Limit("reset-account", 5, 3600)
 BREAK_GLASS = Limit("break-glass", 20, 3600)
@@ -72,17 +73,21 @@ _window = _Window()
 Limited = tuple[Limit, str]
 """A limit, and whose it is: an address, an account."""
 
+_stopped: dict[str, float] = {}
+"""Limits that were passed, by path, and when their window ends: no attempt need be counted until then."""
+
+_MOST_STOPPED = 10_000
+
 
 async def spend(*limited: Limited, moment: float | None = None) -> int:
     """Count one attempt against each limit; returns the first limit's new count.
 
-    An attempt that one limit stops was not made, so the others get it back:
-    else who is stopped at their own limit could still use up an account's.
-
+    An attempt that one limit stops was not made, so the others get it back.
     Raises `TooManyRequests` when a limit is passed and `Unavailable` when
     they can't be counted.
     """
     moment = moment or time.time()
+    _raise_if_stopped(limited, moment)
     batch = Batch()
     for limit, key in limited:
         expire_time = now() + timedelta(seconds=2 * limit.seconds)
@@ -90,21 +95,42 @@ async def spend(*limited: Limited, moment: float | None = None) -> int:
     counts = list((await batch.commit()).counts.values())
     stopping = [pair for pair, count in zip(limited, counts, strict=True) if count > pair[0].most]
     if stopping:
+        _remember(stopping, moment)
         await _give_back([pair for pair in limited if pair not in stopping], moment)
-        seconds = max(limit.seconds for limit, _ in stopping)
-        raise TooManyRequests(seconds - int(moment) % seconds)
+        _raise_if_stopped(stopping, moment)
     return counts[0]
 
 
+def _remember(stopping: Sequence[Limited], moment: float) -> None:
+    if len(_stopped) >= _MOST_STOPPED:
+        _stopped.clear()
+    for limit, key in stopping:
+        ends = (int(moment) // limit.seconds + 1) * limit.seconds
+        _stopped[_path(limit, key, moment)] = ends
+
+
+def _raise_if_stopped(limited: Sequence[Limited], moment: float) -> None:
+    ends = [_stopped.get(_path(limit, key, moment), 0.0) for limit, key in limited]
+    if max(ends) > moment:
+        raise TooManyRequests(int(max(ends) - moment) + 1)
+
+
 @asynccontextmanager
-async def failures_only(*limited: Limited) -> AsyncIterator[None]:
+async def failures_only(own: Sequence[Limited], shared: Sequence[Limited]) -> AsyncIterator[None]:
     """Within this block, only a `SignInRefused` is counted; after a few, each waits longer.
 
     The attempt is counted before it is made and given back if it succeeds or
     could not be made, so attempts in parallel can't slip through together.
+    `shared` is counted only for who is within their `own` limits: else one
+    who is stopped at theirs could still use up an account's.
     """
     moment = time.time()
-    count = await spend(*limited, moment=moment)
+    count = await spend(*own, moment=moment)
+    try:
+        await spend(*shared, moment=moment)
+    except BaseException:
+        await _give_back(own, moment)
+        raise
     if count > _SLOW_AFTER:
         await asyncio.sleep(_SLOW_STEP * (count - _SLOW_AFTER))
     try:
@@ -112,19 +138,25 @@ async def failures_only(*limited: Limited) -> AsyncIterator[None]:
     except SignInRefused:
         raise
     except BaseException:
-        await _give_back(limited, moment)
+        await _give_back([*own, *shared], moment)
         raise
-    await _give_back(limited, moment)
+    await _give_back([*own, *shared], moment)
 
 
 async def _give_back(limited: Sequence[Limited], moment: float) -> None:
-    if not limited:
-        return
-    batch = Batch()
-    for limit, key in limited:
-        batch.increment(_path(limit, key, moment), -1, {})
-    with suppress(Unavailable):  # then the attempt stays counted, which errs on the safe side
-        await batch.commit()
+    """Take an attempt off again. If the database is away it stays counted, which errs on the safe side."""
+    for attempt in (1, 2, 3) if limited else ():
+        batch = Batch()
+        for limit, key in limited:
+            batch.increment(_path(limit, key, moment), -1, {})
+        try:
+            await batch.commit()
+        except Busy:
+            await asyncio.sleep(random.uniform(0, 0.1 * attempt))
+        except Unavailable:
+            return
+        else:
+            return
 
 
 def _path(limit: Limit, key: str, moment: float) -> str:

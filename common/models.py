@@ -301,6 +301,8 @@ class AuditEvent(Record):
     outcome: Outcome
     reason: str | None = None
     """What allowed it (`care_team`, `break_glass`…) or the problem that refused it."""
+    detail: str | None = None
+    """What exactly, where the action does not say it: the role that was given, the route that was refused."""
     request_id: str
     address: str
     follows: str | None = None

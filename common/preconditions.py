@@ -12,7 +12,7 @@ from common.problems import AlreadyExists, Busy, RecordChanged
 T = TypeVar("T")
 
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
-_REVISION = re.compile(r"\d{1,11}\.\d{9}")
+_REVISION = re.compile(r"\d{1,11}\.\d{6}000")  # Firestore's clock counts microseconds
 
 
 def revision_of(if_match: str | None) -> str:

@@ -19,7 +19,7 @@ from google.cloud.firestore_v1.types import firestore as firestore_types
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common.clients import DEFAULT_DATABASE, firestore_client
-from common.problems import AlreadyExists, Busy, NotFound, Problem, RecordChanged, Unavailable
+from common.problems import AlreadyExists, Busy, NotFound, RecordChanged, Unavailable
 
 T = TypeVar("T")
 
@@ -87,6 +87,16 @@ async def get_document(
 
 
 async def calling(call: Awaitable[T]) -> T:
+    """A query's answer. That its index is missing or being built is no client's fault."""
+    try:
+        return await call
+    except google.FailedPrecondition:
+        raise
+    except (google.GoogleAPICallError, google.RetryError) as error:
+        raise _translated(error) from error
+
+
+async def committing(call: Awaitable[T]) -> T:
     try:
         return await call
     except (google.GoogleAPICallError, google.RetryError) as error:
@@ -114,6 +124,6 @@ async def is_reachable() -> bool:
     try:
         async with asyncio.timeout(3):
             await get_document("health/probe")
-    except (Problem, TimeoutError):
+    except Exception:  # noqa: BLE001 - whatever it is, the database can't be used
         return False
     return True

@@ -139,6 +139,8 @@ class Certificates:
             await self._renew(older_than=self._fresh_until)
         elif key_id not in self._keys and time.monotonic() - self._fetched_at > _UNKNOWN_KEY_PAUSE:
             await self._renew(older_than=time.monotonic())
+        if not self._keys:
+            raise IdentityUnavailable
         try:
             return self._keys[key_id]
         except KeyError:
@@ -151,9 +153,8 @@ class Certificates:
             try:
                 self._keys, max_age = await asyncio.to_thread(_fetch, self._url)
             except (OSError, ValueError):
-                if not self._keys:
-                    raise IdentityUnavailable from None
-                max_age = 60.0
+                # Remembered for some seconds, or those who wait here would each try in turn.
+                max_age = 60.0 if self._keys else 2.0
             self._fetched_at = time.monotonic()
             self._fresh_until = self._fetched_at + max_age
 

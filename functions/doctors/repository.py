@@ -4,13 +4,11 @@ from typing import Any
 
 from common import audit
 from common.auth import users
-from common.directory import directory_keys, facet, name_facet
-from common.firestore import Batch, Collection, now
+from common.directory import directory_keys, doctors, facet, name_facet
+from common.firestore import Batch, now
 from common.idempotency import Once
 from common.models import AuditEvent, Doctor, Role, Specialty
 from common.pages import PageQuery
-
-doctors = Collection(Doctor, "doctors")
 
 _MOST_ROUNDS = 5
 
@@ -69,14 +67,17 @@ async def add(uid: str, doctor: Doctor, once: Once, answer: Any, event: AuditEve
 
 async def return_(
     removed: Doctor, doctor: Doctor, once: Once, answer: Any, event: AuditEvent
-) -> None:
-    """Put a profile where a removed one was; its reviews stay. Raises `RecordChanged`."""
+) -> str:
+    """Put a profile where a removed one was; returns its revision.
+
+    Raises `RecordChanged`, and `AlreadyExists` when the key was used meanwhile.
+    """
     batch = Batch()
-    fields = doctor.model_dump(exclude={"create_time", "rating_sum", "rating_count", "rating_rank"})
-    batch.update(doctors.path(removed.id), fields, removed.revision)
+    path = doctors.path(removed.id)
+    batch.update(path, dict(doctor), removed.revision)
     once.remember(batch, 201, answer, f"/v1/doctors/{removed.id}")
     audit.add(batch, event)
-    await batch.commit()
+    return (await batch.commit()).revisions[path]
 
 
 async def replace(doctor: Doctor, fields: dict[str, Any], event: AuditEvent) -> Doctor:

@@ -119,8 +119,13 @@ async def get_doctor(request: Request, someone: PossibleCaller, doctor_id: Docto
     """A profile. Before verification, and after removal, only its doctor and administrators see it."""
     doctor = await service.get(someone, doctor_id)
     shown = service.shown(someone, doctor)
-    cache_control = _PRIVATE if isinstance(shown, DoctorOwn) else _PUBLIC
-    return _cacheable(request, shown.model_dump_json().encode(), doctor.etag, cache_control)
+    body = shown.model_dump_json().encode()
+    if isinstance(shown, DoctorOwn):
+        answer = _cacheable(request, body, doctor.etag, _PRIVATE)
+    else:  # another tag: what is shown to the doctor has the same revision, and says more
+        answer = _cacheable(request, body, _digest(body))
+    answer.headers["Vary"] = "Authorization"
+    return answer
 
 
 @router.post(
@@ -148,7 +153,10 @@ async def update_doctor(
     response: Response,
     if_match: IfMatch = None,
 ) -> DoctorOwn:
-    """Change the profile; fields left out stay as they are."""
+    """Change the profile; fields left out stay as they are.
+
+    A doctor who changes name, specialties or qualifications must be verified anew.
+    """
     doctor = await service.update(caller, doctor_id, wish, revision_of(if_match))
     return _whole(response, doctor)
 
@@ -165,10 +173,18 @@ async def remove_doctor(caller: Caller, doctor_id: DoctorId, if_match: IfMatch =
 
 @router.put(
     "/doctors/{doctor_id}/verification",
-    responses=responses(*PROBLEMS, MalformedJson, NotFound),
+    responses=responses(*PROBLEMS, MalformedJson, NotFound, RecordChanged),
 )
 async def verify_doctor(
-    admin: Admin, doctor_id: DoctorId, wish: Verification, response: Response
+    admin: Admin,
+    doctor_id: DoctorId,
+    wish: Verification,
+    response: Response,
+    if_match: IfMatch = None,
 ) -> DoctorOwn:
-    """Say whether this doctor's licence was checked; only verified doctors are listed."""
-    return _whole(response, await service.verify(admin, doctor_id, wish))
+    """Say whether this doctor's licence was checked; only verified doctors are listed.
+
+    With `If-Match`, what was checked is what is verified.
+    """
+    verified = await service.verify(admin, doctor_id, wish, revision_of(if_match))
+    return _whole(response, verified)

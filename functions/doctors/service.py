@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from common import audit
@@ -9,7 +10,7 @@ from common.auth import Principal
 from common.directory import directory_keys
 from common.firestore import ANY_REVISION, now
 from common.idempotency import Once
-from common.models import Doctor, Specialty
+from common.models import AuditEvent, Doctor, Specialty
 from common.preconditions import applied
 from common.problems import (
     AlreadyExists,
@@ -89,10 +90,11 @@ async def create(caller: Principal, wish: DoctorCreate, once: Once) -> Doctor:
     """
     if caller.is_admin and wish.user_id is None:
         raise Invalid.field("/user_id", "Name the account that this profile is for")
-    if not policy.can_create(caller, wish.user_id):
-        raise Forbidden
     uid = wish.user_id or caller.uid
-    if uid != caller.uid and not await repository.is_doctors_account(uid):
+    if not policy.can_create(caller, wish.user_id):
+        path = f"doctors/{uid}"
+        raise await audit.refuse(caller, "doctors.create", path, uid, Forbidden())
+    if caller.is_admin and not await repository.is_doctors_account(uid):
         raise Invalid.field("/user_id", "Not the account of an active doctor")
     moment = now()
     fields = wish.model_dump(exclude={"user_id"})
@@ -100,49 +102,88 @@ async def create(caller: Principal, wish: DoctorCreate, once: Once) -> Doctor:
     doctor = doctor.model_copy(update=directory_keys(doctor))
     doctor.stored_as(uid, "")
     event = audit.event(caller, "doctors.create", f"doctors/{uid}", uid)
-    answer = DoctorOwn.of(doctor)
     try:
-        await repository.add(uid, doctor, once, answer, event)
+        await repository.add(uid, doctor, once, DoctorOwn.of(doctor), event)
     except AlreadyExists:
         await once.replay()
         removed = await repository.get(uid)
         if removed is None or removed.is_active:
             raise DoctorExists from None
-        await repository.return_(removed, doctor, once, answer, event)
-        return await get(caller, uid)
+        return await _return(removed, doctor, once, event)
     return doctor
+
+
+async def _return(removed: Doctor, doctor: Doctor, once: Once, event: AuditEvent) -> Doctor:
+    """Put a profile where a removed one was: its age and its ratings stay."""
+    kept = ("create_time", "rating_sum", "rating_count", "rating_rank")
+    doctor = doctor.model_copy(update={name: getattr(removed, name) for name in kept})
+    doctor.stored_as(removed.path, "")
+    try:
+        revision = await repository.return_(removed, doctor, once, DoctorOwn.of(doctor), event)
+    except (AlreadyExists, RecordChanged):
+        await once.replay()
+        raise DoctorExists from None
+    doctor.stored_as(removed.path, revision)
+    return doctor
+
+
+_VERIFIED = ("name", "specialties", "qualifications")
+"""What an administrator compared with the licence."""
 
 
 async def update(
     caller: Principal, doctor_id: str, wish: DoctorUpdate, revision: str = ANY_REVISION
 ) -> Doctor:
+    """Who changes what was verified of them must be verified anew."""
     fields = {name: getattr(wish, name) for name in wish.model_fields_set}
-    return await _change(caller, doctor_id, fields, "doctors.update", revision)
+
+    def changes(doctor: Doctor) -> dict[str, Any]:
+        is_other = any(fields.get(name, old := getattr(doctor, name)) != old for name in _VERIFIED)
+        if caller.is_admin or not is_other:
+            return fields
+        return {**fields, "is_verified": False, "verification_note": None}
+
+    return await _change(caller, doctor_id, changes, "doctors.update", revision)
 
 
 async def remove(caller: Principal, doctor_id: str, revision: str = ANY_REVISION) -> None:
-    """Out of the directory; the record stays, because appointments and reviews refer to it."""
-    await _change(caller, doctor_id, {"is_active": False}, "doctors.remove", revision)
+    """Out of the directory; the record stays, because appointments and reviews refer to it.
+
+    Again is no harm.
+    """
+    doctor = await get(caller, doctor_id)
+    if not doctor.is_active and policy.can_read_whole(caller, doctor):
+        return
+    await _change(
+        caller, doctor_id, lambda doctor: {"is_active": False}, "doctors.remove", revision
+    )
 
 
-async def verify(admin: Principal, doctor_id: str, wish: Verification) -> Doctor:
+async def verify(
+    admin: Principal, doctor_id: str, wish: Verification, revision: str = ANY_REVISION
+) -> Doctor:
     """Only a verified doctor is listed; taking verification back takes effect at once."""
     fields = {"is_verified": wish.is_verified, "verification_note": wish.note}
-    return await _change(admin, doctor_id, fields, "doctors.verify", ANY_REVISION)
+    return await _change(admin, doctor_id, lambda doctor: fields, "doctors.verify", revision)
 
 
 async def _change(
-    caller: Principal, doctor_id: str, fields: dict[str, Any], action: str, revision: str
+    caller: Principal,
+    doctor_id: str,
+    changes: Callable[[Doctor], dict[str, Any]],
+    action: str,
+    revision: str,
 ) -> Doctor:
     """Apply a change to the record as it is now. Raises `RecordChanged` if it is not `revision`."""
 
     async def change() -> Doctor:
         doctor = await get(caller, doctor_id)
         if not policy.can_update(caller, doctor):
-            raise Forbidden
+            path = f"doctors/{doctor_id}"
+            raise await audit.refuse(caller, action, path, doctor_id, Forbidden())
         if revision not in (ANY_REVISION, doctor.revision):
             raise RecordChanged
         event = audit.event(caller, action, f"doctors/{doctor_id}", doctor_id)
-        return await repository.replace(doctor, fields, event)
+        return await repository.replace(doctor, changes(doctor), event)
 
     return await applied(change, revision)

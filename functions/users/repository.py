@@ -5,14 +5,13 @@ from typing import Any
 
 from common import audit
 from common.auth import users
-from common.directory import directory_keys
+from common.directory import unlist
 from common.firestore import ANY_REVISION, Batch, Collection, now
 from common.idempotency import Once
-from common.models import AuditEvent, Device, Doctor, Role, User
+from common.models import AuditEvent, Device, Role, User
 from common.pages import PageQuery
 
 devices = Collection(Device, "users/{}/devices")
-_doctors = Collection(Doctor, "doctors")
 
 MOST_DEVICES = 20
 
@@ -49,32 +48,28 @@ async def update(
     await batch.commit()
 
 
-async def deactivate(user: User, moment: datetime, event: AuditEvent) -> None:
+async def deactivate(
+    user: User, moment: datetime, event: AuditEvent, revision: str = ANY_REVISION
+) -> None:
     """The account ends and, if it was a doctor's, its place in the directory with it."""
     batch = Batch()
     ended = {"is_active": False, "tokens_valid_after": moment, "update_time": moment}
-    batch.update(users.path(user.id), ended)
+    batch.update(users.path(user.id), ended, revision)
     audit.add(batch, event)
-    await _unlist(batch, user.id, moment)
+    await unlist(batch, user.id, moment)
     await batch.commit()
 
 
-async def change_role(user: User, role: Role, event: AuditEvent) -> None:
+async def change_role(
+    user: User, role: Role, event: AuditEvent, revision: str = ANY_REVISION
+) -> None:
     moment = now()
     batch = Batch()
-    batch.update(users.path(user.id), {"role": role.value, "update_time": moment})
+    batch.update(users.path(user.id), {"role": role.value, "update_time": moment}, revision)
     audit.add(batch, event)
     if role is not Role.DOCTOR:
-        await _unlist(batch, user.id, moment)
+        await unlist(batch, user.id, moment)
     await batch.commit()
-
-
-async def _unlist(batch: Batch, uid: str, moment: datetime) -> None:
-    doctor = await _doctors.get(uid)
-    if doctor is not None and doctor.is_active:
-        doctor.is_active = False
-        gone = {"is_active": False, "update_time": moment, **directory_keys(doctor)}
-        batch.update(_doctors.path(uid), gone)
 
 
 async def holders(token: str) -> list[str]:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
+from common import limits
 from common.auth import PROBLEMS, Admin, Caller
 from common.idempotency import ByHand, FirstTime
 from common.logs import request_context
@@ -52,8 +53,11 @@ IfMatch = Annotated[str | None, Header(description=IF_MATCH)]
 
 
 def _address() -> str:
+    """The client's address, with this request counted for it: nobody is known yet on these routes."""
     context = request_context.get()
-    return context.address if context else ""
+    address = context.address if context else ""
+    limits.throttle(f"address:{address}")
+    return address
 
 
 def _profile(response: Response, user: User) -> UserPublic:
@@ -86,6 +90,7 @@ async def sign_in(wish: Credentials) -> SignedIn:
 @router.post("/refresh-token", tags=["sign-in"], responses=responses(MalformedJson, RefreshRefused))
 async def renew(wish: Renewal) -> Tokens:
     """New tokens for a session that goes on."""
+    _address()
     return await service.renew(wish.refresh_token)
 
 
@@ -154,11 +159,14 @@ async def delete_user(caller: Caller, uid: Uid, if_match: IfMatch = None) -> Non
 @router.put(
     "/users/{user_id}/role",
     tags=["users"],
-    responses=responses(*PROBLEMS, MalformedJson, NotFound, OwnRole),
+    responses=responses(*PROBLEMS, MalformedJson, NotFound, OwnRole, RecordChanged),
 )
-async def change_role(admin: Admin, uid: Uid, wish: RoleChange, response: Response) -> UserPublic:
+async def change_role(
+    admin: Admin, uid: Uid, wish: RoleChange, response: Response, if_match: IfMatch = None
+) -> UserPublic:
     """Takes effect everywhere within 30 seconds."""
-    return _profile(response, await service.change_role(admin, uid, wish))
+    changed = await service.change_role(admin, uid, wish, revision_of(if_match))
+    return _profile(response, changed)
 
 
 # ---------------------------------------------------------------- devices

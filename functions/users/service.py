@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AbstractAsyncContextManager
 
 from common import audit, identity, limits
 from common.auth import Principal, accounts, is_revoked
@@ -49,7 +50,7 @@ async def register(wish: Registration, address: str, once: Once) -> SignedIn:
     if await once.reserve() is not None:  # done before; tokens are not stored, so it signs in anew
         return await _signed_in(wish.email, wish.password.get_secret_value())
     try:
-        uid, is_new = await _account_for(wish)
+        uid, is_new = await _account_for(wish, address)
         try:
             await _complete(uid, wish, once)
         except AlreadyExists:
@@ -64,7 +65,7 @@ async def register(wish: Registration, address: str, once: Once) -> SignedIn:
     return await _signed_in(wish.email, wish.password.get_secret_value())
 
 
-async def _account_for(wish: Registration) -> tuple[str, bool]:
+async def _account_for(wish: Registration, address: str) -> tuple[str, bool]:
     """The account's uid, and whether it was made just now.
 
     An address that is taken may be a registration that broke off: whoever
@@ -75,7 +76,8 @@ async def _account_for(wish: Registration) -> tuple[str, bool]:
         return await identity.create_account(wish.email, password, wish.display_name), True
     except EmailTaken:
         try:
-            session = await identity.sign_in(wish.email, password)
+            async with _counted(wish.email, address):
+                session = await identity.sign_in(wish.email, password)
         except SignInRefused:
             raise EmailTaken from None
         if await repository.get(session.uid) is not None:
@@ -112,12 +114,19 @@ async def _take_back(uid: str) -> None:
 async def sign_in(wish: Credentials, address: str) -> SignedIn:
     """Raises `SignInRefused` alike for an unknown address, a wrong password and a disabled account."""
     email = wish.email.strip().lower()
-    async with limits.failures_only(
-        (limits.SIGN_IN_PAIR, f"{address} {email}"),
-        (limits.SIGN_IN_ACCOUNT, email),
-        (limits.SIGN_IN_ADDRESS, address),
-    ):
+    async with _counted(email, address):
         return await _signed_in(email, wish.password.get_secret_value())
+
+
+def _counted(email: str, address: str) -> AbstractAsyncContextManager[None]:
+    """Whoever tries a password is counted, by whatever route."""
+    return limits.failures_only(
+        own=[
+            (limits.SIGN_IN_PAIR, f"{address} {email}"),
+            (limits.SIGN_IN_ADDRESS, address),
+        ],
+        shared=[(limits.SIGN_IN_ACCOUNT, email)],
+    )
 
 
 async def _signed_in(email: str, password: str) -> SignedIn:
@@ -208,16 +217,24 @@ async def deactivate(caller: Principal, uid: str, revision: str = ANY_REVISION) 
     if revision not in (ANY_REVISION, user.revision):
         raise RecordChanged
     await identity.disable_account(uid)
-    await repository.deactivate(user, now(), _event(caller, "users.deactivate", uid))
+    event = _event(caller, "users.deactivate", uid)
+    await repository.deactivate(user, now(), event, revision)
     accounts.forget(uid)
 
 
-async def change_role(admin: Principal, uid: str, wish: RoleChange) -> User:
-    """The profile's role counts at once; the claims of later tokens follow it."""
+async def change_role(
+    admin: Principal, uid: str, wish: RoleChange, revision: str = ANY_REVISION
+) -> User:
+    """The profile's role counts at once; the claims of later tokens follow it.
+
+    Raises `OwnRole`, `NotFound`, and `RecordChanged` when `revision` is not the current one.
+    """
     if not policy.can_change_role(admin, uid):
-        raise OwnRole
+        path = f"users/{uid}"
+        raise await audit.refuse(admin, "users.change-role", path, uid, OwnRole())
     user = await _current(uid)
-    await repository.change_role(user, wish.role, _event(admin, "users.change-role", uid))
+    event = _event(admin, "users.change-role", uid, detail=wish.role)
+    await repository.change_role(user, wish.role, event, revision)
     accounts.forget(uid)
     await identity.set_role(uid, wish.role)
     return await _current(uid)
@@ -262,8 +279,8 @@ async def remove_device(caller: Principal, token: str) -> None:
     await repository.delete_device(caller.uid, token, event)
 
 
-def _event(actor: Principal, action: str, uid: str) -> AuditEvent:
-    return audit.event(actor, action, f"users/{uid}", uid)
+def _event(actor: Principal, action: str, uid: str, detail: str | None = None) -> AuditEvent:
+    return audit.event(actor, action, f"users/{uid}", uid, detail=detail)
 
 
 async def _unknown(caller: Principal, action: str, uid: str) -> NotFound:
