@@ -8,12 +8,14 @@ and then none for some seconds.
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from common import audit
 from common.auth import Principal
-from common.clinical import AccessGrant, Ground
+from common.clinical import AccessGrant, Ground, Patient
+from common.directory import doctors, name_keys
 from common.firestore import Collection, now
-from common.models import Doctor, Role
+from common.models import Role
 from common.problems import NotFound
 from common.recent import Recent
 
@@ -24,7 +26,29 @@ GRANT_MAX_AGE = 10.0
 """Seconds for which an instance may go on after a grant was taken back. None go on past its end."""
 
 access_grants = Collection(AccessGrant, "patients/{}/access_grants")
-_doctors = Collection(Doctor, "doctors")
+
+
+_REPEATED = ("name", "birth_date", "sex", "is_archived")
+
+
+def repeated(patient: Patient) -> dict[str, Any]:
+    """What a grant repeats of its patient, for the doctor's list."""
+    shown = {name: getattr(patient, name) for name in _REPEATED}
+    return {**shown, **name_keys(patient.name)}
+
+
+def grant_for(patient: Patient, doctor_id: str) -> AccessGrant:
+    """A grant that lets nobody see anything yet."""
+    moment = now()
+    grant = AccessGrant(
+        create_time=moment,
+        update_time=moment,
+        patient_id=patient.id,
+        doctor_id=doctor_id,
+        **repeated(patient),
+    )
+    grant.stored_as(access_grants.path(patient.id, doctor_id), "")
+    return grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +115,7 @@ def forget(patient_id: str, doctor_id: str) -> None:
 async def _read_standing(key: str) -> Standing:
     patient_id, doctor_id = key.split("/")
     doctor, grant = await asyncio.gather(
-        _doctors.get(doctor_id), access_grants.get(patient_id, doctor_id)
+        doctors.get(doctor_id), access_grants.get(patient_id, doctor_id)
     )
     return Standing(doctor is not None and doctor.is_listed, grant)
 

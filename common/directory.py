@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import product
+from typing import Any
 
 from common.firestore import Batch, Collection
 from common.models import Doctor
@@ -66,6 +67,12 @@ def _filter_facets(doctor: Doctor) -> Iterator[str]:
 def _spoken(languages: list[str]) -> list[str]:
     """Each tag and its language alone: who asks for `es` finds a speaker of `es-MX`."""
     return sorted({tag for language in languages for tag in (language, language.split("-")[0])})
+
+
+def name_keys(name: str) -> dict[str, Any]:
+    """The fields by which a list of patients finds and orders a name."""
+    key = fold(name)
+    return {"name_key": key, "name_facets": list(name_facets(key))}
 
 
 def name_facets(name_key: str) -> Iterator[str]:

@@ -21,6 +21,6 @@ def _without_default(schema: JsonDict) -> None:
     schema.pop("default", None)
 
 
-ID_PATTERN = r"^_?[A-Za-z0-9-][A-Za-z0-9_-]{0,126}$"
+ID_PATTERN = r"^_?[A-Za-z0-9-][A-Za-z0-9_-]{0,127}$"
 """Ids of accounts and records, as Firebase and we make them; Firestore keeps `__…__` for itself."""
 IF_MATCH = "The ETag that was read; 412 if it is not current."

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common.auth import users
-from common.directory import directory_keys
-from common.firestore import Batch, Collection
+from common.directory import directory_keys, doctors
+from common.firestore import Batch
 from common.models import (
     Doctor,
     Fee,
@@ -32,8 +32,6 @@ ACCOUNTS = {
     "doctor@demo.healthhub.test": Role.DOCTOR,
     "patient@demo.healthhub.test": Role.PATIENT,
 }
-
-_doctors = Collection(Doctor, "doctors")
 
 _SPECIALTIES = [
     Specialty.FAMILY_MEDICINE,
@@ -219,7 +217,7 @@ def _make_accounts(people: list[User]) -> None:
 
 async def _store(people: list[User], profiles: list[Doctor], patients: list[User]) -> int:
     batch = Batch()
-    for collection, records in ((users, people), (_doctors, profiles)):
+    for collection, records in ((users, people), (doctors, profiles)):
         for record in records:
             _put(batch, collection.path(record.id), record)
     await batch.commit()

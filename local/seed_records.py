@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from common.access import access_grants
+from common.access import grant_for
 from common.clinical import (
     AccessGrant,
     Address,
@@ -31,7 +31,7 @@ from common.clinical import (
     Sex,
 )
 from common.crypto import Vault, new_vault
-from common.directory import fold, name_facets
+from common.directory import name_keys
 from common.firestore import Batch
 from common.models import Record, User
 from common.patients import history, patients
@@ -90,7 +90,6 @@ async def _put(records: list[Record]) -> None:
 
 
 def _patient(user: User, number: int, vault: Vault, chance: random.Random) -> Patient:
-    key = fold(user.display_name)
     patient = Patient(
         create_time=user.create_time,
         update_time=user.update_time,
@@ -99,8 +98,7 @@ def _patient(user: User, number: int, vault: Vault, chance: random.Random) -> Pa
         sex=[Sex.FEMALE, Sex.MALE][number % 2],
         created_by=user.id,
         clinical_time=user.create_time,
-        name_key=key,
-        name_facets=list(name_facets(key)),
+        **name_keys(user.display_name),
     )
     patient.stored_as(patients.path(user.id), "")
     patient.sealed = vault.seal_all(patient.path, _private(number, chance))
@@ -129,16 +127,9 @@ def _private(number: int, chance: random.Random) -> PatientPrivate:
 
 
 def _grant(patient: Patient, doctor_id: str) -> AccessGrant:
-    repeated = ("name", "birth_date", "sex", "name_key", "name_facets")
-    grant = AccessGrant(
-        create_time=patient.create_time,
-        update_time=patient.create_time,
-        patient_id=patient.id,
-        doctor_id=doctor_id,
-        is_on_care_team=True,
-        **{name: getattr(patient, name) for name in repeated},
-    )
-    grant.stored_as(access_grants.path(patient.id, doctor_id), "")
+    grant = grant_for(patient, doctor_id)
+    grant.is_on_care_team = True
+    grant.create_time = grant.update_time = patient.create_time
     return grant
 
 

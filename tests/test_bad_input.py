@@ -244,3 +244,13 @@ async def test_a_client_cannot_choose_the_address_that_limits_count(
             answer = await elsewhere.post("/v1/login", json=body, headers=headers)
             statuses.add(answer.status_code)
     assert statuses == {401, 429}
+
+
+@pytest.mark.parametrize("id", ["__reserved__", "__a__", "a b", "a" * 200])
+@pytest.mark.parametrize("path", ["doctors/{}", "patients/{}", "patients/{}/history", "users/{}"])
+async def test_an_id_that_firestore_keeps_for_itself_is_no_error_of_ours(
+    api: Api, admin: Person, path: str, id: str
+) -> None:
+    answer = await api.get(f"/v1/{path.format(id)}", admin)
+    assert answer.status_code in (404, 422)
+    assert answer.headers["content-type"] == "application/problem+json"

@@ -4,22 +4,18 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from common import audit
-from common.access import access_grants, is_current
+from common.access import access_grants, is_current, repeated
 from common.auth import users
 from common.clinical import AccessGrant, HistoryRecord, Patient
 from common.crypto import Vault
-from common.directory import fold, name_facet, name_facets
-from common.firestore import Batch, Collection, Order, Where, now
+from common.directory import doctors, name_facet, name_keys
+from common.firestore import Batch, Order, Where, now
 from common.idempotency import Once
 from common.models import AuditEvent, Doctor, Role
 from common.pages import PageQuery
 from common.patients import history, patients, versions
 
-_doctors = Collection(Doctor, "doctors")
-
 _BY_NAME: Order = [("name_key", "ASCENDING")]
-_REPEATED = ("name", "birth_date", "sex", "is_archived")
-"""What a doctor's list shows of a patient."""
 
 
 async def is_patients_account(uid: str) -> bool:
@@ -28,13 +24,7 @@ async def is_patients_account(uid: str) -> bool:
 
 
 async def doctor(doctor_id: str) -> Doctor | None:
-    return await _doctors.get(doctor_id)
-
-
-def named(name: str) -> dict[str, Any]:
-    """The fields by which lists find and order a name."""
-    key = fold(name)
-    return {"name_key": key, "name_facets": list(name_facets(key))}
+    return await doctors.get(doctor_id)
 
 
 async def list_(
@@ -55,24 +45,6 @@ async def list_of_doctor(
 def _filter(name: str | None, is_archived: bool) -> Where:
     by_name: Where = [("name_facets", "array_contains", name_facet(name))] if name else []
     return [("is_archived", "==", is_archived), *by_name]
-
-
-def repeated(patient: Patient) -> dict[str, Any]:
-    """What a grant repeats of its patient."""
-    shown = {name: getattr(patient, name) for name in _REPEATED}
-    return {**shown, **named(patient.name)}
-
-
-def grant_for(patient: Patient, doctor_id: str) -> AccessGrant:
-    """A grant that lets nobody see anything yet."""
-    moment = now()
-    return AccessGrant(
-        create_time=moment,
-        update_time=moment,
-        patient_id=patient.id,
-        doctor_id=doctor_id,
-        **repeated(patient),
-    )
 
 
 async def add(
@@ -102,7 +74,7 @@ async def change(
     """
     fields: dict[str, Any] = {**plain, "update_time": now()}
     if "name" in plain:
-        fields |= named(plain["name"])
+        fields |= name_keys(plain["name"])
     batch = Batch()
     private = {f"sealed.{name}": value for name, value in sealed.items()}
     batch.update(patient.path, {**fields, **private}, patient.revision)

@@ -9,6 +9,7 @@ from common import access, audit, crypto, retention
 from common.auth import Principal
 from common.clinical import CLINICAL, Ground, HistoryPrivate, Patient, PatientPrivate
 from common.crypto import Vault
+from common.directory import name_keys
 from common.firestore import ANY_REVISION, now
 from common.idempotency import Once
 from common.patients import changeable, current, patients
@@ -95,7 +96,7 @@ async def create(
     patient.sealed = vault.seal_all(patient.path, private)
     grant = None
     if not caller.is_admin and caller.uid != patient_id:
-        grant = repository.grant_for(patient, caller.uid)
+        grant = access.grant_for(patient, caller.uid)
         grant.is_on_care_team = True
     event = audit.event(caller, "patients.create", patient.path, patient_id)
     answer = _shown(patient, private, see_all=grant is None)
@@ -131,7 +132,7 @@ def _new_patient(caller: Principal, patient_id: str, wish: PatientCreate) -> Pat
         sex=wish.sex,
         created_by=caller.uid,
         clinical_time=moment if any(getattr(wish, name) for name in CLINICAL) else None,
-        **repository.named(wish.name),
+        **name_keys(wish.name),
     )
     patient.stored_as(patients.path(patient_id), "")
     return patient
@@ -331,6 +332,8 @@ async def _everything(patient: Patient, vault: Vault) -> AsyncIterator[dict[str,
             yield resource
         if record.version > 1:
             async for version in repository.versions_of(record, patient.id):
+                if version.version >= record.version:
+                    continue  # amended since the record was read
                 people.add(version.editor_uid)
                 said = vault.open_all(version.path, version.sealed, HistoryPrivate)
                 for resource in fhir.of_record(patient.id, record.id, version, said):

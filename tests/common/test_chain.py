@@ -119,6 +119,7 @@ def test_a_refused_commit_leaves_no_gap() -> None:
         ("follows_mac", "0" * 64),
         ("mac", None),
         ("mac", "0" * 64),
+        ("mac", "é"),
     ],
 )
 def test_an_altered_event_is_noticed(field: str, value: Any) -> None:

@@ -120,6 +120,7 @@ VALUES = [
     },
     {"name": "Protein", "text": "negative"},
     {"name": "Glucose", "value": "5", "unit": "mmol/L", "low": "3.9"},
+    {"name": "Lipase", "value": "0", "unit": "U/L"},
 ]
 
 
@@ -845,7 +846,7 @@ def test_an_observation_has_its_values_with_units_and_ranges(entries: list[Entry
     ):
         observation = record_of(entries, type)
         assert observation["category"][0]["coding"][0]["code"] == category
-        both, words, low = observation["component"]
+        both, words, low, none = observation["component"]
         assert both["code"]["coding"] == [{"system": "http://loinc.org", "code": "4548-4"}]
         assert both["code"]["text"] == "HbA1c"
         assert both["valueQuantity"] == {"value": Decimal("7.00"), **percent}
@@ -854,6 +855,7 @@ def test_an_observation_has_its_values_with_units_and_ranges(entries: list[Entry
         ]  # fmt: skip
         assert words == {"code": {"text": "Protein"}, "valueString": "negative"}
         assert [part.keys() for part in low["referenceRange"]] == [{"low"}]
+        assert none.keys() == {"code", "valueQuantity"}
 
 
 def test_an_observation_says_whether_it_was_amended(entries: list[Entry]) -> None:
@@ -1047,7 +1049,7 @@ def test_whatever_profile_we_accept_is_sound(
 @settings(max_examples=80)
 @given(
     ids=st.lists(IDS, min_size=4, max_size=4),
-    type=st.sampled_from(HistoryType),
+    type=st.sampled_from([*HistoryType, *MEASURED * 3]),
     version=st.integers(1, 200),
     occurred_on=PAST,
     title=LINES,

@@ -19,7 +19,7 @@ from local.platform import Platform
 from ops.grant_role import NoSuchAccount, grant_role
 from ops.import_users import NotImportable, import_users
 from ops.rotate_keys import rotate_keys
-from tests.client import A_PATIENT, Api, Person, a_patient, an_email, sign_in
+from tests.client import A_PATIENT, Api, Person, a_listed_doctor, a_patient, an_email, sign_in
 
 HASH = "$2b$12$" + "a" * 53
 HEADER = "email,password_hash,display_name,role,phone"
@@ -43,6 +43,12 @@ async def test_a_granted_role_counts_and_is_audited(api: Api, patient: Person) -
 async def test_nobody_can_be_granted_a_role_who_is_not_registered(api: Api) -> None:
     with pytest.raises(NoSuchAccount):
         await grant_role("nobody@example.test", Role.ADMIN)
+
+
+async def test_a_doctor_who_becomes_a_patient_leaves_the_directory(api: Api, admin: Person) -> None:
+    doctor = await a_listed_doctor(api, admin)
+    await grant_role(doctor.email, Role.PATIENT)
+    assert (await api.get(f"/v1/doctors/{doctor.uid}")).status_code == 404
 
 
 async def test_the_command_says_what_it_did(api: Api, patient: Person) -> None:

@@ -41,6 +41,20 @@ async def test_p10_of_50_parallel_sign_in_attempts_exactly_the_allowed_ones_pass
     await sign_in(api, patient.email)  # the owner, from elsewhere, is not locked out
 
 
+async def test_p10_who_is_stopped_uses_up_nothing_of_the_accounts_owner(
+    api: Api, patient: Person
+) -> None:
+    """The owner signs in from elsewhere in the very middle of the attempts, and after them."""
+    body = {"email": patient.email, "password": "wrong password"}
+    async with api.from_elsewhere() as elsewhere:
+        attempts = [asyncio.create_task(elsewhere.post("/v1/login", json=body)) for _ in range(150)]
+        await asyncio.wait(attempts, return_when=asyncio.FIRST_COMPLETED)
+        await sign_in(api, patient.email)
+        counts = Counter(answer.status_code for answer in await asyncio.gather(*attempts))
+    assert counts[401] == 10
+    await sign_in(api, patient.email)
+
+
 async def test_p10_successful_sign_ins_are_not_counted(api: Api, patient: Person) -> None:
     body = {"email": patient.email, "password": PASSWORD}
     async with api.from_elsewhere() as elsewhere:

@@ -81,6 +81,7 @@ async def test_p22_each_access_and_refusal_leaves_one_event(
         (await api.put(path, stranger, json={}), "users.update", "refused", stranger.uid),
         (await api.delete(path, stranger), "users.deactivate", "refused", stranger.uid),
         (await api.put(f"{path}/role", admin, json={"role": "patient"}), "users.change-role", "allowed", admin.uid),
+        (await api.put(f"{path}/role", stranger, json={"role": "admin"}), "role.refuse", "refused", stranger.uid),
     ]  # fmt: skip
     missing = extra = 0
     for answer, action, outcome, actor in asked:

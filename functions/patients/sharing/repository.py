@@ -7,25 +7,24 @@ from secrets import token_hex
 from typing import Any
 
 from common import audit
-from common.access import access_grants
+from common.access import access_grants, repeated
 from common.auth import users
 from common.clinical import AccessGrant, BreakGlass, Notification, Patient
 from common.crypto import Vault
+from common.directory import doctors
 from common.firestore import Batch, Collection
 from common.idempotency import Once
 from common.models import AuditEvent, Doctor, Role
 from common.pages import PageQuery
 from common.patients import break_glass
 
-from ..repository import repeated
 from .schemas import EmergencyAccess
 
 notifications = Collection(Notification, "users/{}/notifications")
-_doctors = Collection(Doctor, "doctors")
 
 
 async def doctor(doctor_id: str) -> Doctor | None:
-    return await _doctors.get(doctor_id)
+    return await doctors.get(doctor_id)
 
 
 async def grant(patient_id: str, doctor_id: str) -> AccessGrant | None:

@@ -88,6 +88,7 @@ _DID = {
     "access-grants.purge": "deleted what was left of an ended access",
     "notifications.purge": "deleted an old notification",
     "access-log.read": "looked at who saw your record",
+    "role.refuse": "asked for something of yours that their role does not allow",
     "users.register": "made your account",
     "users.read": "looked at your account",
     "users.update": "changed your account",

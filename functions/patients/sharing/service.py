@@ -22,7 +22,6 @@ from common.problems import (
 )
 
 from .. import policy
-from ..repository import grant_for
 from . import repository
 from .schemas import (
     AccessLogEntry,
@@ -40,7 +39,7 @@ BREAK_GLASS_FOR = timedelta(minutes=60)
 _MOST_READ = 4 * access.MOST_GRANTS
 """Grants that are read to count a care team: those that have ended lie there for another month."""
 
-_MOST_TOLD = 50
+_MOST_TOLD = 400
 """Administrators who are told of an emergency access; each takes a write of its batch."""
 
 _log = logging.getLogger("healthhub.break_glass")
@@ -91,7 +90,7 @@ async def grant(
         others = [g for g in team if g.doctor_id != doctor_id and access.is_on_care_team(g, moment)]
         if len(others) >= access.MOST_GRANTS:
             raise CareTeamFull
-        new = _changed(old or grant_for(patient, doctor_id), moment)
+        new = _changed(old or access.grant_for(patient, doctor_id), moment)
         new.is_on_care_team, new.care_team_until = True, wish.expires_at
         new.end_time = _end_of(new)
         event = _event(caller, "care-team.grant", patient_id, doctor_id)
@@ -201,7 +200,7 @@ async def _opened(
     vault = await crypto.vault_of(patient_id)
     moment = now()
     end = moment + BREAK_GLASS_FOR
-    new = _changed(old or grant_for(patient, caller.uid), moment)
+    new = _changed(old or access.grant_for(patient, caller.uid), moment)
     new.break_glass_until = end
     new.end_time = _end_of(new)
     emergency: BreakGlass = repository.new_emergency(patient_id, caller.uid, moment, end)

@@ -146,10 +146,10 @@ async def test_an_administrator_enters_a_profile_for_a_doctors_account_only(
 async def test_changes_are_found_in_the_directory(api: Api, admin: Person) -> None:
     doctor = await a_listed_doctor(api, admin)
     unique = f"Xq{secrets.token_hex(4)}"
-    await api.put(f"/v1/doctors/{doctor.uid}", doctor, json={"name": f"Dr. {unique}"})
+    await api.put(f"/v1/doctors/{doctor.uid}", admin, json={"name": f"Dr. {unique}"})
     found = (await api.get("/v1/doctors", params={"q": unique})).json()["items"]
     assert [item["doctor_id"] for item in found] == [doctor.uid]
-    await api.put(f"/v1/doctors/{doctor.uid}", doctor, json={"specialties": ["urology"]})
+    await api.put(f"/v1/doctors/{doctor.uid}", admin, json={"specialties": ["urology"]})
     params = {"q": unique, "specialty": "cardiology"}
     assert (await api.get("/v1/doctors", params=params)).json()["items"] == []
 
@@ -208,13 +208,61 @@ async def test_a_removed_doctor_is_gone_for_the_public_and_can_come_back(
 async def test_removal_insists_on_the_version_that_was_read(api: Api, admin: Person) -> None:
     doctor = await a_listed_doctor(api, admin)
     path = f"/v1/doctors/{doctor.uid}"
-    stale = (await api.get(path)).headers["etag"]
+    stale = (await api.get(path, doctor)).headers["etag"]
     await api.put(path, doctor, json={"name": "Dr. Changed"})
     for bad in (stale, '"garbage"', "garbage", '"1", "2"'):
         answer = await api.delete(path, doctor, headers={"If-Match": bad})
         assert answer.status_code == 412
-    current = (await api.get(path)).headers["etag"]
+    current = (await api.get(path, doctor)).headers["etag"]
     assert (await api.delete(path, doctor, headers={"If-Match": current})).status_code == 204
+    assert (await api.delete(path, doctor)).status_code == 204  # again is no harm
+
+
+async def test_who_changes_what_was_verified_must_be_verified_anew(api: Api, admin: Person) -> None:
+    doctor = await a_listed_doctor(api, admin)
+    path = f"/v1/doctors/{doctor.uid}"
+    same = {"name": A_PROFILE["name"], "fee": {"amount": "80.00", "currency": "EUR"}}
+    assert (await api.put(path, doctor, json=same)).json()["is_verified"] is True
+    by_admin = await api.put(path, admin, json={"specialties": ["urology"]})
+    assert by_admin.json()["is_verified"] is True
+    for change in ({"name": "Dr. Other"}, {"specialties": ["oncology"]}, {"qualifications": [QUALIFIED]}):  # fmt: skip
+        changed = (await api.put(path, doctor, json=change)).json()
+        assert (changed["is_verified"], changed["verification_note"]) == (False, None)
+        assert (await api.get(path)).status_code == 404
+        await api.put(f"{path}/verification", admin, json={"is_verified": True})
+
+
+QUALIFIED = {"degree": "MD", "institution": "U", "year": 2000, "license_number": "L2"}
+
+
+async def test_what_was_reviewed_is_what_is_verified(
+    api: Api, admin: Person, doctor: Person
+) -> None:
+    await api.post("/v1/doctors", doctor, json=A_PROFILE)
+    path = f"/v1/doctors/{doctor.uid}"
+    reviewed = (await api.get(path, admin)).headers["etag"]
+    await api.put(path, doctor, json={"qualifications": [QUALIFIED]})
+    answer = await api.put(
+        f"{path}/verification",
+        admin,
+        json={"is_verified": True},
+        headers={"If-Match": reviewed},
+    )
+    assert answer.status_code == 412
+    assert (await api.get(path, doctor)).json()["is_verified"] is False
+
+
+async def test_what_the_public_sees_and_what_the_doctor_sees_have_different_tags(
+    api: Api, admin: Person
+) -> None:
+    doctor = await a_listed_doctor(api, admin)
+    path = f"/v1/doctors/{doctor.uid}"
+    public, own = await api.get(path), await api.get(path, doctor)
+    assert public.headers["etag"] != own.headers["etag"]
+    assert "authorization" in public.headers["vary"].lower()
+    held = {"If-None-Match": public.headers["etag"]}
+    assert (await api.get(path, doctor, headers=held)).status_code == 200
+    assert (await api.get(path, headers=held)).status_code == 304
 
 
 async def test_a_public_profile_costs_one_read(api: Api, admin: Person, recorder: Any) -> None:
