@@ -76,10 +76,17 @@ class Chains:
         return id, told
 
 
-def mac_of(id: str, event: AuditEvent) -> str:
+def mac_of(id: str, event: AuditEvent, key: bytes | None = None) -> str:
+    """Under the key of today unless an older one is given."""
     fields = event.model_dump(mode="json", exclude={"mac"}, exclude_none=True)
     text = json.dumps([id, fields], sort_keys=True, ensure_ascii=False)
-    return hmac.new(settings().audit_key, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key or settings().audit_key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _is_authentic(event: AuditEvent) -> bool:
+    keys = (settings().audit_key, *settings().audit_keys_before)
+    macs = (mac_of(event.id, event, key).encode() for key in keys)
+    return any(hmac.compare_digest((event.mac or "").encode(), mac) for mac in macs)
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ async def breaks(
     """
     before: AuditEvent | None = None
     async for event in events:
-        if not hmac.compare_digest((event.mac or "").encode(), mac_of(event.id, event).encode()):
+        if not _is_authentic(event):
             yield Break(event.id, "altered, or moved here from another place")
         elif event.follows is not None and event.follows_time is not None:
             is_next = before is not None and before.id == event.follows

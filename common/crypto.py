@@ -166,6 +166,15 @@ async def rotate(key: PatientKey, data_key: DataKey = DataKey.KEEP) -> None:
     await batch.commit()
 
 
+async def is_reachable() -> bool:
+    """Whether KMS answers, asked by wrapping nothing."""
+    try:
+        await _asking_kms(lambda: _kms_aead().encrypt(b"", b"health"))
+    except (Unavailable, NotOpened):
+        return False
+    return True
+
+
 async def _read_vault(patient_id: str) -> Vault | None:
     key = await patient_keys.get(patient_id)
     if key is None or key.keyset is None:

@@ -86,6 +86,8 @@ class Settings(BaseModel):
     """AES-256 key for page tokens; the same for every instance of every function."""
     audit_key: bytes = Field(min_length=32, max_length=32)
     """Authenticates audit events; who can write to the database must not have it."""
+    audit_keys_before: tuple[bytes, ...] = ()
+    """Those that authenticated older events, for `python -m ops verify-audit`."""
     kms_key: str = ""
     """`gcp-kms://projects/…/cryptoKeys/…`: wraps patients' keys."""
     kms_emulator_host: str = ""
@@ -122,6 +124,9 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     try:
         for key in _KEYS:
             values[key] = _decoded(key, str(values[key]))
+        if "audit_keys_before" in values:
+            older = str(values["audit_keys_before"]).split(",")
+            values["audit_keys_before"] = tuple(_decoded("audit_keys_before", key) for key in older)
         if "retention" in values:
             values["retention"] = Retention.parse(str(values["retention"]))
         if "cors_origins" in values:
@@ -138,6 +143,7 @@ _VARIABLES = {
     "identity_api_key": "IDENTITY_API_KEY",
     "page_token_key": "PAGE_TOKEN_KEY",
     "audit_key": "AUDIT_KEY",
+    "audit_keys_before": "AUDIT_KEYS_BEFORE",
     "kms_key": "KMS_KEY",
     "kms_emulator_host": "KMS_EMULATOR_HOST",
     "retention": "RETENTION",

@@ -40,7 +40,11 @@ class Gateway:
     def __init__(self, functions: dict[str, str]) -> None:
         self._declared = {f.name: f for f in catalog.read() if f.name in functions}
         self._addresses = functions
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+        limits = httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=64,
+            keepalive_expiry=1,  # the functions' servers close theirs after two seconds
+        )
         self._client = httpx.AsyncClient(timeout=None, limits=limits)  # noqa: S113 - per function
 
     async def forward(self, request: Request) -> Response:

@@ -38,6 +38,9 @@ from common.patients import history, patients
 
 _TODAY = date(2026, 1, 5)
 
+_FEMALE = "Lena Aylin Carmen Elena Emily Nadia فاطمة Larissa Isha 渡辺 Zoë"
+_SEXES = {"Pat": Sex.OTHER, **dict.fromkeys(_FEMALE.split(), Sex.FEMALE)}
+
 _ALLERGIES = [("Penicillin", "Hives"), ("Latex", "Itching"), ("Peanut", "Swelling of the lips")]
 _CONDITIONS = [
     ("Asthma", "195967001"),
@@ -95,7 +98,7 @@ def _patient(user: User, number: int, vault: Vault, chance: random.Random) -> Pa
         update_time=user.update_time,
         name=user.display_name,
         birth_date=date(1936 + (number * 13) % 80, 1 + number % 12, 1 + (number * 7) % 28),
-        sex=[Sex.FEMALE, Sex.MALE][number % 2],
+        sex=_SEXES.get(user.display_name.split()[0], Sex.MALE),
         created_by=user.id,
         clinical_time=user.create_time,
         **name_keys(user.display_name),

@@ -9,13 +9,19 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
+from common import crypto
 from common.app import create_app
 
 from .history.routes import router as history
 from .routes import router
 from .sharing.routes import router as sharing
 
-app = create_app("patients", "HealthHub patients", [router, history, sharing])
+app = create_app(
+    "patients",
+    "HealthHub patients",
+    [router, history, sharing],
+    probes=[crypto.is_reachable],
+)
 
 
 @functions_framework.aio.http

@@ -9,12 +9,18 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
+from common import crypto
 from common.app import create_app
 from common.events import when_fired
 
 from . import service
 
-app = create_app("purge_expired", "HealthHub purge", receiver=when_fired(service.purge))
+app = create_app(
+    "purge_expired",
+    "HealthHub purge",
+    probes=[crypto.is_reachable],
+    receiver=when_fired(service.purge),
+)
 
 
 @functions_framework.aio.http

@@ -185,3 +185,20 @@ def test_events_whose_retention_has_ended_may_be_missing_and_no_others() -> None
     assert found(trail, cutoff) == []
     del trail[ids[3]]
     assert found(trail, cutoff) == [Break(ids[3], "deleted")]
+
+
+def test_events_of_before_a_change_of_the_key_verify_while_the_old_key_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from common import chain, settings
+
+    trail = written([(True, 0)] * 3)
+    for older, expected in (((), 3), ((b"a" * 32,), 0), ((b"c" * 32,), 3)):
+        given = settings.Settings(
+            project_id="p",
+            page_token_key=b"k" * 32,
+            audit_key=b"b" * 32,
+            audit_keys_before=older,
+        )
+        monkeypatch.setattr(chain, "settings", lambda given=given: given)
+        assert len(found(trail)) == expected

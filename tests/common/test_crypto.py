@@ -305,3 +305,14 @@ async def test_the_stand_in_refuses_what_kms_refuses(platform: Platform) -> None
     ):
         with pytest.raises(InvalidArgument):
             await asyncio.to_thread(clients.kms_client().decrypt, request)
+
+
+async def test_health_says_when_kms_is_away(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> Any:
+        raise Unavailable
+
+    assert await crypto.is_reachable()
+    monkeypatch.setattr(clients, "kms_client", gone)
+    assert not await crypto.is_reachable()
