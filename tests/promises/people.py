@@ -99,7 +99,9 @@ async def ask_everything(api: Api) -> list[Cell]:
     shared = await six(api)
     for row in ROWS:
         for identity, expected in zip(IDENTITIES, row.statuses, strict=True):
-            people = await six(api, row) if row.is_destructive else shared
+            # Who is refused destroys nothing; if that is wrong, these tests fail anyway.
+            destroys = row.is_destructive and expected < 300
+            people = await six(api, row) if destroys else shared
             async with api.from_elsewhere() as elsewhere:
                 answer = await ask(elsewhere, row, identity, people)
             request_id = answer.headers["x-request-id"]
