@@ -56,11 +56,14 @@ async def list_(caller: Principal, wish: PatientFilter) -> tuple[list[PatientSum
 async def _list_theirs(
     doctor: Principal, wish: PatientFilter
 ) -> tuple[list[PatientSummary], str | None]:
+    profile = await repository.doctor(doctor.uid)
+    if profile is None or not profile.is_listed:
+        return [], None  # whatever was granted, an unverified doctor sees nobody
     for _ in range(_MOST_ROUNDS):
         grants, token = await repository.list_of_doctor(doctor.uid, wish.q, wish.is_archived, wish)
-        current = [grant for grant in grants if access.is_current(grant, now())]
-        if current or token is None:
-            return [_summary(grant.patient_id, grant) for grant in current], token
+        shown = [grant for grant in grants if access.is_current(grant, now())]
+        if shown or token is None:
+            return [_summary(grant.patient_id, grant) for grant in shown], token
         wish = wish.model_copy(update={"page_token": token})
     return [], token
 
@@ -98,7 +101,8 @@ async def create(
     if not caller.is_admin and caller.uid != patient_id:
         grant = access.grant_for(patient, caller.uid)
         grant.is_on_care_team = True
-    event = audit.event(caller, "patients.create", patient.path, patient_id)
+    ground = access.ground_for(caller, patient_id, None, now()) or Ground.CARE_TEAM
+    event = audit.event(caller, "patients.create", patient.path, patient_id, reason=ground)
     answer = _shown(patient, private, see_all=grant is None)
     try:
         await repository.add(patient, grant, once, answer, vault, event)

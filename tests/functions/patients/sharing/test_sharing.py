@@ -118,8 +118,10 @@ async def test_a_doctor_who_is_no_longer_verified_sees_nobody(
 ) -> None:
     await admit(api, patient, carer)
     unverified = {"is_verified": False, "note": "licence lapsed"}
+    assert (await api.get("/v1/patients", carer)).json()["items"]
     await api.put(f"/v1/doctors/{carer.uid}/verification", admin, json=unverified)
     assert await status(api, patient, carer) == 404
+    assert (await api.get("/v1/patients", carer)).json()["items"] == []
 
 
 async def test_a_care_team_has_an_end(api: Api, patient: Person, carer: Person) -> None:
