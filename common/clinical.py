@@ -213,6 +213,8 @@ class Patient(Record):
     archive_time: datetime | None = None
     clinical_time: datetime | None = None
     """When the profile's clinical fields last changed; None if they never had any content."""
+    changed_times: dict[str, datetime] = {}
+    """When each field last changed; for who is told that another changed it meanwhile."""
     has_legal_hold: bool = False
     is_being_erased: bool = False
     """From then on it is to nobody; what is left of it is being deleted."""

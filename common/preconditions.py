@@ -3,11 +3,12 @@
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Set
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from common.firestore import ANY_REVISION
-from common.problems import AlreadyExists, Busy, RecordChanged
+from common.problems import AlreadyExists, Busy, FieldError, RecordChanged
 
 T = TypeVar("T")
 
@@ -29,6 +30,12 @@ def revision_of(if_match: str | None) -> str:
     return str(tags[0])
 
 
+def time_of(revision: str) -> datetime:
+    """When Firestore stored it."""
+    seconds, nanos = revision.split(".")
+    return datetime.fromtimestamp(int(seconds), UTC) + timedelta(microseconds=int(nanos) // 1000)
+
+
 def is_unchanged(if_none_match: str | None, etag: str) -> bool:
     """Whether the client holds what would be sent: answer 304."""
     if if_none_match is None:
@@ -36,18 +43,38 @@ def is_unchanged(if_none_match: str | None, etag: str) -> bool:
     return if_none_match.strip() == "*" or etag.strip('"') in _TAG.findall(if_none_match)
 
 
+def changed_since(changed: Iterable[str], wanted: Set[str], etag: str) -> RecordChanged:
+    """A refusal that says which fields somebody else changed, and which of these the caller changes too.
+
+    It names fields, never what they say. `etag` is the record's current one.
+    """
+    also = "; your change touches it too"
+    return RecordChanged(
+        errors=[
+            FieldError(
+                pointer=f"/{name}",
+                detail="Changed since you read it" + (also if name in wanted else ""),
+            )
+            for name in changed
+        ],
+        headers={"ETag": etag},
+    )
+
+
 async def applied(change: Callable[[], Awaitable[T]], revision: str = ANY_REVISION) -> T:
     """Make a change that reads a record and writes it as it was read.
 
     Without `If-Match` a change that meets another is made again on top of
-    it; with it, the caller is told. Raises `RecordChanged` and, when it goes
-    on meeting others, `Busy`.
+    it. With it, it is tried once more, to read what the other changed, and
+    then the caller is told. Raises `RecordChanged` and, when it goes on
+    meeting others, `Busy`.
     """
     for attempt in range(8):
         try:
             return await change()
-        except (RecordChanged, AlreadyExists):
-            if revision != ANY_REVISION:
+        except (RecordChanged, AlreadyExists) as met:
+            is_told = isinstance(met, RecordChanged) and met.errors
+            if revision != ANY_REVISION and (is_told or attempt):
                 raise
             await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
     raise Busy

@@ -77,7 +77,8 @@ async def change(
         fields |= name_keys(plain["name"])
     batch = Batch()
     private = {f"sealed.{name}": value for name, value in sealed.items()}
-    batch.update(patient.path, {**fields, **private}, patient.revision)
+    times = {f"changed_times.{name}": fields["update_time"] for name in (*plain, *sealed)}
+    batch.update(patient.path, {**fields, **private, **times}, patient.revision)
     changed = {name: value for name, value in fields.items() if name in repeated(patient)}
     if changed:
         async for grant in access_grants.all_(patient.id):

@@ -1,7 +1,7 @@
 """The use cases of patients' profiles: from the first entry to the erasure."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from secrets import token_hex
 from typing import Any
 
@@ -13,7 +13,7 @@ from common.directory import name_keys
 from common.firestore import ANY_REVISION, now
 from common.idempotency import Once
 from common.patients import changeable, current, patients
-from common.preconditions import applied
+from common.preconditions import applied, changed_since, time_of
 from common.problems import (
     AlreadyExists,
     Forbidden,
@@ -22,7 +22,6 @@ from common.problems import (
     NotFound,
     PatientArchived,
     PatientExists,
-    RecordChanged,
     RetentionNotOver,
 )
 
@@ -183,7 +182,7 @@ async def update(
         plain["clinical_time"] = now()
 
     async def change() -> None:
-        patient = await _changeable(patient_id, revision)
+        patient = await _changeable(patient_id, revision, fields)
         event = audit.event(caller, "patients.update", path, patient_id, reason=ground)
         await repository.change(patient, plain, sealed, event)
 
@@ -193,11 +192,21 @@ async def update(
     return patient, _opened(patient, vault, ground)
 
 
-async def _changeable(patient_id: str, revision: str) -> Patient:
-    """Raises `NotFound`, `PatientArchived`, and `RecordChanged` if this is not the revision."""
+async def _changeable(patient_id: str, revision: str, wanted: Set[str] = frozenset()) -> Patient:
+    """The patient at this revision, to change these fields.
+
+    Raises `NotFound`, `PatientArchived`, and `RecordChanged`, which names the
+    fields that changed since.
+    """
     patient = await changeable(patient_id)
     if revision not in (ANY_REVISION, patient.revision):
-        raise RecordChanged
+        since = time_of(revision)
+        changed = [
+            name
+            for name, moment in sorted(patient.changed_times.items())
+            if moment > since and name in PatientUpdate.model_fields
+        ]
+        raise changed_since(changed, wanted, patient.etag)
     return patient
 
 

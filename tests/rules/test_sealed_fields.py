@@ -14,7 +14,7 @@ _LEGIBLE: dict[type[Record], set[str]] = {
     Patient: {
         *("create_time", "update_time", "created_by", "name", "birth_date", "sex"),
         *("is_archived", "archive_time", "clinical_time", "has_legal_hold", "is_being_erased"),
-        *("name_key", "name_facets"),
+        *("name_key", "name_facets", "changed_times"),
     },
     HistoryRecord: {
         *("create_time", "update_time", "type", "occurred_on", "author_uid", "editor_uid"),

@@ -14,10 +14,9 @@ from common.firestore import ANY_REVISION, now
 from common.idempotency import Once
 from common.pages import PageQuery
 from common.patients import changeable, history, patients, versions
-from common.preconditions import applied
+from common.preconditions import applied, changed_since
 from common.problems import (
     AlreadyExists,
-    FieldError,
     Forbidden,
     Invalid,
     NotFound,
@@ -168,12 +167,7 @@ async def amend(
             raise await _changed_since(patient_id, record, said, wish, vault, revision)
         return await _write(caller, ground, patient, record, said, wish, vault)
 
-    try:
-        return await applied(change, revision)
-    except (RecordChanged, AlreadyExists) as lost:
-        if isinstance(lost, RecordChanged) and lost.errors:
-            raise
-        return await change()  # lost a race to another; reading again finds out what it changed
+    return await applied(change, revision)
 
 
 async def _write(
@@ -236,19 +230,7 @@ async def _changed_since(
     before = _fields(known, vault.open_all(known.path, known.sealed, HistoryPrivate))
     after = _fields(record, said)
     changed = [name for name in before if before[name] != after[name]]
-    also = "; your amendment changes it too"
-    return RecordChanged(
-        f"This record was amended since you read it: it is at version {record.version} now.",
-        errors=[
-            FieldError(
-                pointer=f"/{name}",
-                detail="Changed since you read it"
-                + (also if name in wish.model_fields_set else ""),
-            )
-            for name in changed
-        ],
-        headers={"ETag": record.etag},
-    )
+    return changed_since(changed, wish.model_fields_set, record.etag)
 
 
 def _fields(record: HistoryRecord, said: HistoryPrivate) -> dict[str, Any]:

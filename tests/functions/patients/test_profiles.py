@@ -278,8 +278,16 @@ async def test_if_match_protects_a_change(api: Api) -> None:
     etag = (await api.get(path, person)).headers["etag"]
     headers = {"If-Match": etag}
     assert (await api.put(path, person, json={"sex": "other"}, headers=headers)).status_code == 200
-    late = await api.put(path, person, json={"sex": "male"}, headers=headers)
+    await api.put(path, person, json={"allergies": []})
+    wish = {"sex": "male", "blood_type": None}
+    late = await api.put(path, person, json=wish, headers=headers)
     assert late.status_code == 412
+    told = {error["pointer"]: error["detail"] for error in late.json()["errors"]}
+    assert set(told) == {"/sex", "/allergies"}
+    assert "too" in told["/sex"]
+    assert "too" not in told["/allergies"]
+    current = await api.get(path, person)
+    assert late.headers["etag"] == current.headers["etag"]
     assert (await api.get(path, person)).json()["sex"] == "other"
 
 
