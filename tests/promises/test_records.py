@@ -17,6 +17,7 @@ from tests.client import (
     Api,
     Person,
     a_listed_doctor,
+    a_patient,
     an_email,
     register,
 )
@@ -31,10 +32,21 @@ async def test_p16_every_combination_of_filters_has_a_declared_index(
     recorder.shapes.clear()
     user_filters = ["role=doctor", "is_active=true", "email=a@example.test"]
     doctor_filters = ["specialty=cardiology", "city=Oaxaca", "language=es", "q=in", "sort=rating"]
-    for path, filters in (("/v1/users", user_filters), ("/v1/doctors", doctor_filters)):
+    patient_filters = ["q=ana", "is_archived=true"]
+    history_filters = ["type=note", "from=2020-01-01", "to=2026-01-01"]
+    patient, doctor = await a_patient(api), await a_listed_doctor(api, admin)
+    for path, who, filters in (
+        ("/v1/users", admin, user_filters),
+        ("/v1/doctors", admin, doctor_filters),
+        ("/v1/patients", admin, patient_filters),
+        ("/v1/patients", doctor, patient_filters),
+        (f"/v1/patients/{patient.uid}/history", patient, history_filters),
+        (f"/v1/patients/{patient.uid}/access-log", patient, []),
+        (f"/v1/patients/{patient.uid}/care-team", patient, []),
+    ):
         for size in range(len(filters) + 1):
             for chosen in itertools.combinations(filters, size):
-                answer = await api.get(f"{path}?{'&'.join(chosen)}", admin)
+                answer = await api.get(f"{path}?{'&'.join(chosen)}", who)
                 assert answer.status_code == 200
     await api.get("/v1/doctors/specializations")
     figure("query shapes", len(recorder.shapes))
