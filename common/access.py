@@ -14,10 +14,11 @@ from common import audit
 from common.auth import Principal
 from common.clinical import AccessGrant, Ground, Patient
 from common.directory import doctors, name_keys
-from common.firestore import Collection, now
+from common.firestore import Batch, Collection, at_least, now
 from common.models import Role
 from common.problems import NotFound
 from common.recent import Recent
+from common.settings import settings
 
 MOST_GRANTS = 50
 """Doctors on one patient's care team."""
@@ -80,9 +81,29 @@ def ground_for(
 
 
 def is_on_care_team(grant: AccessGrant, moment: datetime) -> bool:
-    return grant.is_on_care_team and (
+    """By the patient's grant, or by an appointment that lies ahead or not long ago."""
+    is_granted = grant.is_on_care_team and (
         grant.care_team_until is None or moment < grant.care_team_until
     )
+    return is_granted or moment < grant.visits_end
+
+
+def visit(batch: Batch, patient: Patient, doctor_id: str, end: datetime) -> None:
+    """Let a doctor see the patient until some time after an appointment that ends then.
+
+    Blind, because a booking should not cost another read; what is there already
+    stays, and the later end counts.
+    """
+    until = settings().retention.visit_access_end(end)
+    fields = {
+        "patient_id": patient.id,
+        "doctor_id": doctor_id,
+        "visits_until": at_least(int(until.timestamp())),
+        "end_time": until,
+        "update_time": now(),
+        **repeated(patient),
+    }
+    batch.merge(access_grants.path(patient.id, doctor_id), fields)
 
 
 def is_current(grant: AccessGrant, moment: datetime) -> bool:
@@ -107,6 +128,16 @@ async def ground(principal: Principal, patient_id: str, action: str, resource: s
     return found
 
 
+async def practises(doctor_id: str) -> bool:
+    """Whether this doctor is verified and active; known for some seconds per instance."""
+    return await _practising.get(doctor_id)
+
+
+async def _read_practising(doctor_id: str) -> bool:
+    doctor = await doctors.get(doctor_id)
+    return doctor is not None and doctor.is_listed
+
+
 def forget(patient_id: str, doctor_id: str) -> None:
     """Have this instance look again at once, after a grant was changed here."""
     _standings.forget(f"{patient_id}/{doctor_id}")
@@ -126,3 +157,5 @@ _standings: Recent[Standing] = Recent(
     max_age=GRANT_MAX_AGE,
     keep=lambda standing: standing.is_verified and standing.grant is not None,
 )
+
+_practising: Recent[bool] = Recent(_read_practising, max_age=GRANT_MAX_AGE, keep=bool)

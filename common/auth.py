@@ -54,13 +54,16 @@ class Account:
     role: Role | None
     is_active: bool
     tokens_valid_after: datetime | None
+    minutes_before: tuple[int, ...] = ()
+    """An appointment when to be reminded of it."""
 
 
 async def _account(uid: str) -> Account:
     user = await users.get(uid)
     if user is None:
         return Account(None, True, None)
-    return Account(user.role, user.is_active, user.tokens_valid_after)
+    minutes_before = tuple(user.reminders.minutes_before)
+    return Account(user.role, user.is_active, user.tokens_valid_after, minutes_before)
 
 
 accounts = Recent(

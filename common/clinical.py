@@ -333,14 +333,30 @@ class AccessGrant(Record):
     care_team_until: datetime | None = None
     """None while `is_on_care_team`: without end."""
     break_glass_until: datetime | None = None
+    visits_until: int = 0
+    """Until when appointments give access, in seconds since 1970; a number, so that a booking can
+    raise it without reading it."""
     end_time: datetime | None = None
-    """When the last ground ends or ended; None: never."""
+    """When to look whether the last ground has ended; None: never."""
     name: str
     birth_date: date
     sex: Sex
     is_archived: bool = False
     name_key: str = ""
     name_facets: list[str] = []
+
+    @property
+    def visits_end(self) -> datetime:
+        return datetime.fromtimestamp(self.visits_until, UTC)
+
+    def end(self) -> datetime | None:
+        """When the last ground ends or ended; None: never."""
+        if self.is_on_care_team and self.care_team_until is None:
+            return None
+        ends = [self.care_team_until if self.is_on_care_team else None, self.break_glass_until]
+        if self.visits_until:
+            ends.append(self.visits_end)
+        return max((end for end in ends if end is not None), default=self.update_time)
 
 
 class BreakGlass(Record):
@@ -354,16 +370,25 @@ class BreakGlass(Record):
 
 class NotificationKind(StrEnum):
     BREAK_GLASS = "break_glass"
+    REMINDER = "reminder"
+    BOOKED = "booked"
+    RESCHEDULED = "rescheduled"
+    CANCELLED = "cancelled"
+    OFFER = "offer"
 
 
 class Notification(Record):
-    """`users/{uid}/notifications/{id}`: apps put the words to it in the person's language.
+    """`users/{uid}/notifications/{id}`: apps put the words to it in the person's language, or show `text`.
 
     No clinical text: listeners read it directly.
     """
 
     kind: NotificationKind
     patient_id: str
-    actor_uid: str
+    actor_uid: str | None
+    title: str | None = None
+    text: str | None = None
+    appointment_id: str | None = None
+    waitlist_id: str | None = None
     is_read: bool = False
     read_time: datetime | None = None

@@ -14,7 +14,7 @@ from google.cloud.firestore_v1.async_batch import AsyncWriteBatch
 from google.cloud.firestore_v1.async_document import AsyncDocumentReference
 from google.cloud.firestore_v1.async_query import AsyncQuery
 from google.cloud.firestore_v1.base_query import FieldFilter
-from google.cloud.firestore_v1.transforms import Increment
+from google.cloud.firestore_v1.transforms import Increment, Maximum
 from google.cloud.firestore_v1.types import document as document_types
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
@@ -173,19 +173,35 @@ class Collection(Generic[R]):
         return query  # type: ignore[no-any-return]
 
     def _record(self, path: str, found: document_types.Document) -> R:
-        return self._read(path, decoded(found.fields), revision_at(found.update_time))
+        fields = decoded(found.fields)
+        if "create_time" not in fields:
+            fields["create_time"] = found.create_time.ToDatetime(UTC)
+        return self._read(path, fields, revision_at(found.update_time))
 
     def _from_snapshot(self, snapshot: Any) -> R:
         time = snapshot.update_time
         # The library gives a protobuf timestamp for a collection group, its own type otherwise.
         revision = revision_at(time if isinstance(time, Timestamp) else time.timestamp_pb())
-        return self._read(snapshot.reference.path, snapshot.to_dict(), revision)
+        fields = snapshot.to_dict()
+        # Who merges does not know whether they make the document; Firestore does.
+        fields.setdefault("create_time", snapshot.create_time)
+        return self._read(snapshot.reference.path, fields, revision)
 
     def _read(self, path: str, fields: dict[str, Any], revision: str) -> R:
         # Fields of a newer version are ignored at every depth, so that a rollback can read them.
         record = self.model.model_validate(fields, extra="ignore")
         record.stored_as(path, revision)
         return record
+
+
+def plus(by: int) -> Any:
+    """As a field's new value: so much more than it is."""
+    return Increment(by)
+
+
+def at_least(value: int) -> Any:
+    """As a field's new value: this, unless it is more."""
+    return Maximum(value)
 
 
 @dataclass
@@ -237,14 +253,21 @@ class Batch:
         """Set these fields, making the document if it is not there."""
         self._batch.set(self._reference(path), storable(fields), merge=True)
 
-    def delete(self, path: str, *, must_exist: bool = False) -> None:
+    def put(self, path: str, document: Record) -> None:
+        """Store the document in place of what is there, if anything is."""
+        self._batch.set(self._reference(path), storable(document))
+        self._created.append((document, path))
+
+    def delete(self, path: str, *, must_exist: bool = False, revision: str = ANY_REVISION) -> None:
         """With `must_exist`, who comes second gets `NotFound`."""
         option = self._client.write_option(exists=True) if must_exist else None
+        if revision != ANY_REVISION:
+            option = self._client.write_option(last_update_time=timestamp_of(revision))
         self._batch.delete(self._reference(path), option=option)
 
     def increment(self, path: str, by: int, fields: Mapping[str, Any]) -> None:
         """Add to the document's `count`, making the document if it is not there."""
-        self.merge(path, {**fields, "count": Increment(by)})
+        self.merge(path, {**fields, "count": plus(by)})
 
     def when_settled(self, told: Callable[[bool | None], None]) -> None:
         """Have `told` called when it is known whether the writes happened; None if it can't be."""

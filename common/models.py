@@ -8,9 +8,10 @@ import unicodedata
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+
+from common.zones import zone
 
 
 class Record(BaseModel):
@@ -68,10 +69,7 @@ def _single_line(text: str) -> str:
 
 
 def _time_zone(key: str) -> str:
-    try:
-        ZoneInfo(key)
-    except (ValueError, OSError, KeyError):
-        raise ValueError("Not a time zone of the IANA database, such as Europe/Berlin") from None
+    zone(key)
     return key
 
 

@@ -24,6 +24,16 @@
     │   ├── PatientExists
     │   ├── PatientArchived
     │   ├── CareTeamFull
+    │   ├── SlotTaken
+    │   ├── PatientBusy
+    │   ├── PatientRecordMissing
+    │   ├── NotAccepting
+    │   ├── StatusConflict
+    │   ├── OfferEnded
+    │   ├── WaitlistFull
+    │   ├── ReviewExists
+    │   ├── NotVisited
+    │   ├── DoctorHasAppointments
     │   ├── LegalHold
     │   ├── RetentionNotOver
     │   └── IdempotencyInFlight
@@ -45,6 +55,7 @@ submitted: it may be patient data. docs/problems.md says of each what to do.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request
@@ -65,6 +76,17 @@ class FieldError(BaseModel):
     detail: str
 
 
+class FreeSlot(BaseModel):
+    """A slot that can be booked, or several in a row as one."""
+
+    start: datetime
+    """UTC."""
+    end: datetime
+    local_start: datetime
+    """The same on the doctor's clock, with its offset."""
+    local_end: datetime
+
+
 class ProblemDocument(BaseModel):
     """RFC 9457. `type` names the problem, docs/problems.md says what to do about it."""
 
@@ -74,6 +96,10 @@ class ProblemDocument(BaseModel):
     detail: str
     instance: str
     errors: list[FieldError] | None = None
+    next_free: list[FreeSlot] | None = None
+    """Of `slot-taken`: the doctor's next free slots, three at most."""
+    count: int | None = None
+    """Of `doctor-has-appointments`: how many."""
 
 
 class Problem(Exception):
@@ -86,9 +112,11 @@ class Problem(Exception):
         *,
         errors: Sequence[FieldError] | None = None,
         headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
     ) -> None:
         self.detail = detail or type(self).__doc__ or self.title
         self.errors = list(errors) if errors else None
+        self.members = dict(members or {})
         self.headers = dict(headers or {})
         super().__init__(self.detail)
 
@@ -108,6 +136,7 @@ class Problem(Exception):
         }
         if self.errors:
             document["errors"] = [error.model_dump() for error in self.errors]
+        document |= self.members
         return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
@@ -250,6 +279,66 @@ class CareTeamFull(Conflict):
     """This care team has as many doctors as it may have. Remove one first."""
 
     title = "Care team full"
+
+
+class SlotTaken(Conflict):
+    """This time is no longer free. `next_free` names the next ones that are."""
+
+    title = "Slot taken"
+
+
+class PatientBusy(Conflict):
+    """The patient has another appointment at this time."""
+
+    title = "Patient busy"
+
+
+class PatientRecordMissing(Conflict):
+    """Appointments belong to a patient's record, and this account has none yet. Enter it first."""
+
+    title = "Patient record missing"
+
+
+class NotAccepting(Conflict):
+    """This doctor takes no new patients at present."""
+
+    title = "Not accepting patients"
+
+
+class StatusConflict(Conflict):
+    """An appointment in this status can't change so."""
+
+    title = "Status conflict"
+
+
+class OfferEnded(Conflict):
+    """There is no offer to take, or it has ended. The next one comes to who is still on the list."""
+
+    title = "Offer ended"
+
+
+class WaitlistFull(Conflict):
+    """This patient is on as many waitlists as they may be. Leave one first."""
+
+    title = "Waitlist full"
+
+
+class ReviewExists(Conflict):
+    """This visit was reviewed already."""
+
+    title = "Review exists"
+
+
+class NotVisited(Conflict):
+    """Only a visit that took place can be reviewed."""
+
+    title = "Not visited"
+
+
+class DoctorHasAppointments(Conflict):
+    """Booked appointments lie ahead. Cancel them, or wait until they are over."""
+
+    title = "Doctor has appointments"
 
 
 class LegalHold(Conflict):

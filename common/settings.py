@@ -43,6 +43,13 @@ class Retention(BaseModel):
     access_grants: Period = "30d"
     """Counted from the grant's end."""
     notifications: Period = "180d"
+    appointments: Period = "6y"
+    """With the profile of their archived patient; counted from their last change."""
+    visit_access: Period = "90d"
+    """How long after a visit its doctor still sees the patient."""
+
+    def visit_access_end(self, visit: datetime) -> datetime:
+        return self.end("visit_access", visit)
 
     @classmethod
     def parse(cls, text: str) -> "Retention":

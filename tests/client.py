@@ -4,6 +4,7 @@ import itertools
 import secrets
 import ssl
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any
 
@@ -151,6 +152,65 @@ A_RECORD: dict[str, Any] = {
     "code": {"system": "loinc", "value": "4548-4"},
     "values": [{"name": "HbA1c", "value": "5.40", "unit": "%", "low": "4.0", "high": "5.6"}],
 }
+
+
+A_SCHEDULE: dict[str, Any] = {
+    "time_zone": "Europe/Berlin",
+    "slot_minutes": 30,
+    "weekly": {
+        day: [{"start": "09:00", "end": "12:00"}, {"start": "14:00", "end": "17:00"}]
+        for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    },
+    "min_notice_hours": 2,
+    "max_days_ahead": 90,
+}
+"""Every day of the week, so that no test depends on the day on which it runs."""
+
+
+async def a_bookable_doctor(api: Api, admin: Person, **schedule: Any) -> Person:
+    """A listed doctor with a schedule."""
+    doctor = await a_listed_doctor(api, admin)
+    await put_schedule(api, doctor, **schedule)
+    return doctor
+
+
+async def put_schedule(api: Api, doctor: Person, **schedule: Any) -> dict[str, Any]:
+    path = f"/v1/doctors/{doctor.uid}/schedule"
+    answer = await api.put(path, doctor, json={**A_SCHEDULE, **schedule})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def free_starts(api: Api, doctor: Person, **query: Any) -> list[str]:
+    """When the doctor's free slots begin, from tomorrow on; a week's, if nothing else is asked."""
+    query.setdefault("from", (datetime.now(UTC).date() + timedelta(days=1)).isoformat())
+    answer = await api.get(f"/v1/appointments/available/{doctor.uid}", params=query)
+    assert answer.status_code == 200, answer.text
+    return [slot["start"] for slot in answer.json()["items"]]
+
+
+async def try_to_book(
+    api: Api, someone: Person, doctor: Person, start: str, **fields: Any
+) -> httpx.Response:
+    body = {
+        "doctor_id": doctor.uid,
+        "start": start,
+        "type": "in_person",
+        "reason": "canary: a cough that stays",
+        **fields,
+    }
+    headers = fields.pop("headers", {})
+    body.pop("headers", None)
+    return await api.post("/v1/appointments", someone, json=body, headers=headers)
+
+
+async def book(
+    api: Api, someone: Person, doctor: Person, start: str, **fields: Any
+) -> dict[str, Any]:
+    """An appointment, as the one who books it is shown it, with its `etag`."""
+    answer = await try_to_book(api, someone, doctor, start, **fields)
+    assert answer.status_code == 201, answer.text
+    return {**answer.json(), "etag": answer.headers["etag"]}
 
 
 async def a_patient(api: Api, **fields: Any) -> Person:

@@ -60,7 +60,8 @@ def is_declared(shape: Shape) -> bool:
     return set().union(*usable) == wanted and bool(usable)
 
 
-_KIND = {"EQUAL": "ASCENDING", "ARRAY_CONTAINS": "CONTAINS"}
+_KIND = {"EQUAL": "ASCENDING", "IN": "ASCENDING", "ARRAY_CONTAINS": "CONTAINS"}
+# IN is several queries with EQUAL.
 _RANGES = {
     "LESS_THAN",
     "LESS_THAN_OR_EQUAL",

@@ -11,9 +11,12 @@ from starlette.requests import Request
 
 from common.app import create_app
 
+from .metrics.routes import router as metrics
+from .reviews.routes import router as reviews
 from .routes import router
+from .schedule.routes import router as schedule
 
-app = create_app("doctors", "HealthHub doctors", [router])
+app = create_app("doctors", "HealthHub doctors", [router, schedule, reviews, metrics])
 
 
 @functions_framework.aio.http

@@ -3,12 +3,14 @@
 from typing import Any
 
 from common import audit
+from common.appointments import appointments
 from common.auth import users
 from common.directory import directory_keys, doctors, facet, name_facet
-from common.firestore import Batch, now
+from common.firestore import Batch, Where, now
 from common.idempotency import Once
 from common.models import AuditEvent, Doctor, Role, Specialty
 from common.pages import PageQuery
+from common.scheduling import AppointmentStatus
 
 _MOST_ROUNDS = 5
 
@@ -54,6 +56,15 @@ async def search(
 
 async def count_listed(specialty: Specialty) -> int:
     return await doctors.count(where=[("facets", "array_contains", facet(specialty))])
+
+
+async def count_booked_ahead(doctor_id: str) -> int:
+    where: Where = [
+        ("doctor_id", "==", doctor_id),
+        ("status", "==", AppointmentStatus.BOOKED),
+        ("start", ">=", now()),
+    ]
+    return await appointments.count(where=where)
 
 
 async def add(uid: str, doctor: Doctor, once: Once, answer: Any, event: AuditEvent) -> None:

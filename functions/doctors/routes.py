@@ -13,6 +13,7 @@ from common.pages import Page
 from common.preconditions import is_unchanged, revision_of
 from common.problems import (
     DoctorExists,
+    DoctorHasAppointments,
     MalformedJson,
     NotFound,
     PageTokenInvalid,
@@ -164,10 +165,10 @@ async def update_doctor(
 @router.delete(
     "/doctors/{doctor_id}",
     status_code=204,
-    responses=responses(*PROBLEMS, NotFound, RecordChanged),
+    responses=responses(*PROBLEMS, NotFound, RecordChanged, DoctorHasAppointments),
 )
 async def remove_doctor(caller: Caller, doctor_id: DoctorId, if_match: IfMatch = None) -> None:
-    """Take the doctor out of the directory."""
+    """Take the doctor out of the directory; 409 with their `count` while booked appointments lie ahead."""
     await service.remove(caller, doctor_id, revision_of(if_match))
 
 

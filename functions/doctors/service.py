@@ -15,6 +15,7 @@ from common.preconditions import applied
 from common.problems import (
     AlreadyExists,
     DoctorExists,
+    DoctorHasAppointments,
     Forbidden,
     Invalid,
     NotFound,
@@ -149,11 +150,14 @@ async def update(
 async def remove(caller: Principal, doctor_id: str, revision: str = ANY_REVISION) -> None:
     """Out of the directory; the record stays, because appointments and reviews refer to it.
 
-    Again is no harm.
+    Again is no harm. Raises `DoctorHasAppointments` while booked ones lie ahead.
     """
     doctor = await get(caller, doctor_id)
-    if not doctor.is_active and policy.can_read_whole(caller, doctor):
-        return
+    if policy.can_read_whole(caller, doctor):
+        if not doctor.is_active:
+            return
+        if count := await repository.count_booked_ahead(doctor_id):
+            raise DoctorHasAppointments(members={"count": count})
     await _change(
         caller, doctor_id, lambda doctor: {"is_active": False}, "doctors.remove", revision
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from common import audit
 from common.access import access_grants
 from common.clinical import AccessGrant, BreakGlass, HistoryRecord, Notification, Patient
-from common.firestore import Batch, Collection
+from common.firestore import Batch, Collection, Order
 from common.models import AuditEvent
 from common.patients import break_glass, history, patients
 
@@ -35,9 +35,14 @@ async def has_history(patient_id: str) -> bool:
     return bool(await history.find(patient_id, limit=1))
 
 
-def grants_ended_before(moment: datetime) -> AsyncIterator[AccessGrant]:
+async def grants_ended_before(moment: datetime) -> AsyncIterator[AccessGrant]:
+    """A booking sets `end_time` without knowing of other grounds, so each is asked."""
     where = [("end_time", "<=", moment)]
-    return access_grants.all_(where=where, order=[("end_time", "ASCENDING")], everywhere=True)
+    order: Order = [("end_time", "ASCENDING")]
+    async for grant in access_grants.all_(where=where, order=order, everywhere=True):
+        end = grant.end()
+        if end is not None and end <= moment:
+            yield grant
 
 
 def emergencies_ended_before(moment: datetime) -> AsyncIterator[BreakGlass]:

@@ -32,8 +32,7 @@ async def grant(patient_id: str, doctor_id: str) -> AccessGrant | None:
 
 
 async def care_team(patient_id: str, most: int) -> list[AccessGrant]:
-    where = [("is_on_care_team", "==", True)]
-    return await access_grants.find(patient_id, where=where, limit=most)
+    return await access_grants.find(patient_id, limit=most)
 
 
 def put_grant(batch: Batch, patient: Patient, old: AccessGrant | None, new: AccessGrant) -> None:

@@ -19,6 +19,9 @@ class CareTeamMember(BaseModel):
     patient_id: str
     doctor_id: str
     expires_at: datetime | None
+    """Null: until it is taken back."""
+    is_granted: bool
+    """Whether the patient put the doctor there; otherwise it is by an appointment."""
     create_time: datetime
     update_time: datetime
 
@@ -27,7 +30,8 @@ class CareTeamMember(BaseModel):
         return cls(
             patient_id=grant.patient_id,
             doctor_id=grant.doctor_id,
-            expires_at=grant.care_team_until,
+            expires_at=grant.care_team_until if grant.is_on_care_team else grant.visits_end,
+            is_granted=grant.is_on_care_team,
             create_time=grant.create_time,
             update_time=grant.update_time,
         )

@@ -87,12 +87,13 @@ async def grant(
             repository.care_team(patient_id, _MOST_READ),
         )
         moment = now()
-        others = [g for g in team if g.doctor_id != doctor_id and access.is_on_care_team(g, moment)]
+        others = [g for g in team if g.doctor_id != doctor_id and g.is_on_care_team]
+        others = [g for g in others if access.is_on_care_team(g, moment)]
         if len(others) >= access.MOST_GRANTS:
             raise CareTeamFull
         new = _changed(old or access.grant_for(patient, doctor_id), moment)
         new.is_on_care_team, new.care_team_until = True, wish.expires_at
-        new.end_time = _end_of(new)
+        new.end_time = new.end()
         event = _event(caller, "care-team.grant", patient_id, doctor_id)
         await repository.save_grant(patient, old, new, event)
         return CareTeamMember.of(new)
@@ -105,7 +106,8 @@ async def grant(
 async def revoke(caller: Principal, patient_id: str, doctor_id: str) -> None:
     """Take a doctor off the care team; who is not on it is no error.
 
-    An emergency access that still lasts is not ended by it.
+    Appointments give no access any more either, until another is booked. An
+    emergency access that still lasts is not ended by it.
     """
     await _sharing(caller, patient_id, "care-team.revoke")
 
@@ -113,11 +115,11 @@ async def revoke(caller: Principal, patient_id: str, doctor_id: str) -> None:
         patient, old = await asyncio.gather(
             current(patient_id), repository.grant(patient_id, doctor_id)
         )
-        if old is None or not old.is_on_care_team:
+        if old is None or not (old.is_on_care_team or old.visits_until):
             return
         new = _changed(old, now())
-        new.is_on_care_team, new.care_team_until = False, None
-        new.end_time = _end_of(new)
+        new.is_on_care_team, new.care_team_until, new.visits_until = False, None, 0
+        new.end_time = new.end()
         event = _event(caller, "care-team.revoke", patient_id, doctor_id)
         await repository.save_grant(patient, old, new, event)
 
@@ -145,14 +147,6 @@ def _changed(grant: AccessGrant, moment: datetime) -> AccessGrant:
     new = grant.model_copy(update={"update_time": moment})
     new.stored_as(grant.path, grant.revision)
     return new
-
-
-def _end_of(grant: AccessGrant) -> datetime | None:
-    """When the last ground of a grant ends or ended; None: never."""
-    if grant.is_on_care_team and grant.care_team_until is None:
-        return None
-    ends = (grant.care_team_until if grant.is_on_care_team else None, grant.break_glass_until)
-    return max((end for end in ends if end is not None), default=grant.update_time)
 
 
 # ---------------------------------------------------------------- breaking the glass
@@ -202,7 +196,7 @@ async def _opened(
     end = moment + BREAK_GLASS_FOR
     new = _changed(old or access.grant_for(patient, caller.uid), moment)
     new.break_glass_until = end
-    new.end_time = _end_of(new)
+    new.end_time = new.end()
     emergency: BreakGlass = repository.new_emergency(patient_id, caller.uid, moment, end)
     emergency.sealed = {"reason": vault.seal(emergency.path, "reason", wish.reason)}
     told = {uid: _told(caller, patient_id, moment) for uid in administrators}

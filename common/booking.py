@@ -1,0 +1,480 @@
+"""Who has which time. Every path goes through `Change`: book, move, cancel, waitlist, administrators.
+
+The invariant: no two live appointments of one doctor, or of one patient,
+overlap. Of a doctor it is held by the slots' documents, named after their
+start and made by `create` in the batch that makes the appointment: of many who
+reach for one, one is served, and nobody waits. Of a patient it is held by one
+document a day, created likewise, or changed as it was read.
+
+Names guard against overlaps only as long as slots lie where they lay. When a
+doctor's slots move (other lengths, other starts) nothing is booked for as long
+as a booking under the old ones may still be on its way; then what is booked
+askew is noted at the doctor (`off_grid`), and who wants a slot near it looks first.
+docs/decisions/0015 says why.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from secrets import token_hex
+from typing import Any
+
+from common import access, availability, reminders
+from common.appointments import appointments, booked_days, booked_slots, practices
+from common.availability import Slot
+from common.clinical import NotificationKind, Patient
+from common.firestore import Batch, Committed, Order, Where, now
+from common.idempotency import Once
+from common.problems import (
+    AlreadyExists,
+    Busy,
+    FreeSlot,
+    NotFound,
+    PatientBusy,
+    RecordChanged,
+    SlotTaken,
+)
+from common.recent import Recent
+from common.scheduling import (
+    Appointment,
+    AppointmentType,
+    BookedDay,
+    BookedSlot,
+    Practice,
+    Schedule,
+    Span,
+    WaitlistEntry,
+)
+from common.zones import VERSION, wall_clock, zone
+
+READ_AGE = 4.0
+"""Seconds for which a booking may rest on a schedule that it read; a commit takes five at most."""
+
+SETTLE_FOR = timedelta(seconds=15)
+"""No booking under a schedule that was replaced is still on its way after this."""
+
+_SETTLE_ZONES_FOR = timedelta(seconds=60)
+"""When the zone database moves slots: until instances with the older one have ended."""
+
+_MOST_ATTEMPTS = 6
+
+_LONGEST_SLOT = 480
+
+_BY_END: Order = [("end", "ASCENDING")]
+
+# ---------------------------------------------------------------- what is taken
+
+
+async def taken(practice: Practice, window: Span) -> list[Span]:
+    """What is booked or offered in this time; as many reads as that is."""
+    return await _read_taken(_key(practice, window))
+
+
+async def next_free(
+    practice: Practice, start: datetime, type_: AppointmentType, minutes: int | None, most: int = 3
+) -> list[FreeSlot]:
+    """The first slots that are free from then on, within a month."""
+    if practice.schedule is None:
+        return []
+    schedule = practice.schedule
+    whole = availability.bookable(schedule, now())
+    found: list[FreeSlot] = []
+    begin = max(start, whole.start)
+    for _ in range(4):
+        window = Span(start=begin, end=min(begin + timedelta(days=7), whole.end))
+        if window.start >= window.end:
+            break
+        spans = await _lately.get(_key(practice, window))
+        for slot in availability.free(schedule, spans, window, type_, minutes):
+            found.append(shown(slot, schedule))
+            if len(found) == most:
+                return found
+        begin = window.end
+    return found
+
+
+def shown(slot: Slot, schedule: Schedule) -> FreeSlot:
+    where = zone(schedule.time_zone)
+    return FreeSlot(
+        start=slot.start,
+        end=slot.end,
+        local_start=slot.start.astimezone(where),
+        local_end=slot.end.astimezone(where),
+    )
+
+
+def _key(practice: Practice, window: Span) -> str:
+    longest = _LONGEST_SLOT if practice.off_grid else practice.hours().slot_minutes
+    return f"{practice.id}/{window.start.isoformat()}/{window.end.isoformat()}/{longest}"
+
+
+async def _read_taken(key: str) -> list[Span]:
+    doctor_id, start, end, longest = key.split("/")
+    window = Span(start=datetime.fromisoformat(start), end=datetime.fromisoformat(end))
+    until = window.end + timedelta(minutes=int(longest))
+    where: Where = [("end", ">", window.start), ("end", "<", until)]
+    found = booked_slots.all_(doctor_id, where=where, order=_BY_END)
+    return [Span(start=slot.start, end=slot.end) async for slot in found]
+
+
+# For who has just lost a slot: of hundreds who lose one together, one reads for all.
+_lately: Recent[list[Span]] = Recent(_read_taken, max_age=0.5, most=1_000)
+
+# ---------------------------------------------------------------- slots that moved
+
+
+async def settled(practice: Practice) -> Practice:
+    """The doctor, once it is known what of theirs is booked askew to their slots.
+
+    Raises `Busy` while that can't be known, `RecordChanged` when the doctor's
+    document changed meanwhile.
+    """
+    moment = now()
+    grid = availability.grid_of(practice.hours(), moment)
+    if practice.settle_time is None:
+        if practice.grid == grid:
+            return practice
+        if availability.is_askew(grid) and (practice.grid or "") > grid:
+            raise Busy  # an instance with a newer zone database has been here
+        until = moment + _SETTLE_ZONES_FOR
+        await _save(practice, {"settle_time": until, "grid": grid})
+        raise _unsettled(until, moment)
+    if moment < practice.settle_time:
+        raise _unsettled(practice.settle_time, moment)
+    off_grid: list[int] = []
+    where: Where = [("end", ">", moment)]
+    async for slot in booked_slots.all_(practice.id, where=where, order=_BY_END):
+        if not availability.is_a_slot(practice.hours(), slot.start, slot.end):
+            off_grid += [_minute(slot.start), _minute(slot.end)]
+    fields = {"off_grid": off_grid, "settle_time": None, "grid": grid}
+    return await _save(practice, fields)
+
+
+async def _save(practice: Practice, fields: Mapping[str, object]) -> Practice:
+    batch = Batch()
+    path = practices.path(practice.id)
+    batch.update(path, fields, practice.revision)
+    revision = (await batch.commit()).revisions[path]
+    saved = practice.model_copy(update=fields)
+    saved.stored_as(path, revision)
+    return saved
+
+
+def _unsettled(until: datetime, moment: datetime) -> Busy:
+    return Busy(
+        "This doctor's schedule is being changed. Nothing was booked; try again shortly.",
+        retry_after=int((until - moment).total_seconds()) + 1,
+    )
+
+
+def _minute(moment: datetime) -> int:
+    return int(moment.timestamp()) // 60
+
+
+def _is_near_off_grid(practice: Practice, slots: Sequence[Slot]) -> bool:
+    start, end = _minute(slots[0].start), _minute(slots[-1].end)
+    pairs = zip(practice.off_grid[::2], practice.off_grid[1::2], strict=True)
+    return any(first < end and start < last for first, last in pairs)
+
+
+# ---------------------------------------------------------------- one change
+
+
+@dataclass
+class Place:
+    """An appointment and the time that it is to have."""
+
+    practice: Practice
+    appointment: Appointment
+    slots: Sequence[Slot]
+    minutes: int | None
+    read_at: float
+    """When the practice was read, by `time.monotonic()`."""
+    is_held: bool = False
+    """Whether the slots' documents are this change's already: an offer that is taken."""
+    is_waiting: bool = False
+    """Whether it is for somebody who waited, and not for who makes the change."""
+
+
+@dataclass
+class Days:
+    """Patients' days as a change leaves them."""
+
+    _changes: dict[str, dict[str, Span | None]] = field(default_factory=dict)
+    _waiting: set[str] = field(default_factory=set)
+    _known: dict[str, BookedDay | None] | None = None
+    """None: not looked at; each is taken to be empty, which holds for nearly all."""
+
+    def add(self, appointment: Appointment, is_waiting: bool) -> None:
+        span = Span(start=appointment.start, end=appointment.end)
+        self._waiting |= set(_days_of(appointment)) if is_waiting else set()
+        for path in _days_of(appointment):
+            self._changes.setdefault(path, {})[appointment.id] = span
+
+    def remove(self, appointment: Appointment) -> None:
+        for path in _days_of(appointment):
+            self._changes.setdefault(path, {})[appointment.id] = None
+
+    async def look(self) -> bool:
+        """Read them; returns whether any differs from what was known.
+
+        Raises `PatientBusy`; when it is somebody on the waitlist who is, `RecordChanged`.
+        """
+        paths = list(self._changes)
+        found = await asyncio.gather(*(booked_days.get(*_ids(path)) for path in paths))
+        before, self._known = self._known, dict(zip(paths, found, strict=True))
+        for path, day in self._known.items():
+            if day is not None and _overlaps(day, self._changes[path]):
+                raise RecordChanged if path in self._waiting else PatientBusy
+        if before is None:
+            return any(day is not None for day in found)
+        return any(_revision(before.get(path)) != _revision(self._known[path]) for path in paths)
+
+    def write(self, batch: Batch) -> None:
+        moment = now()
+        for path, changes in self._changes.items():
+            day = self._known.get(path) if self._known is not None else None
+            spans = {**(day.spans if day else {}), **changes}
+            kept = {id: span for id, span in spans.items() if span is not None}
+            if day is not None and not kept:
+                batch.delete(path, revision=day.revision)
+            elif day is not None:
+                batch.update(path, {"spans": kept, "update_time": moment}, day.revision)
+            elif kept:
+                batch.create(path, BookedDay(create_time=moment, update_time=moment, spans=kept))
+
+
+def _overlaps(day: BookedDay, changes: dict[str, Span | None]) -> bool:
+    others = [span for id, span in day.spans.items() if id not in changes]
+    wanted = [span for span in changes.values() if span is not None]
+    return any(other.overlaps(span.start, span.end) for span in wanted for other in others)
+
+
+def _days_of(appointment: Appointment) -> list[str]:
+    names = BookedDay.names(appointment.start, appointment.end)
+    return [booked_days.path(appointment.patient_id, name) for name in names]
+
+
+def _ids(path: str) -> tuple[str, str]:
+    _, parent, _, name = path.split("/")
+    return parent, name
+
+
+def _revision(day: BookedDay | None) -> str | None:
+    return None if day is None else day.revision
+
+
+class Change:
+    """One change to who has which time: it happens whole, in one batch, or not at all."""
+
+    def __init__(self, once: Once | None = None) -> None:
+        self._once = once or Once()
+        self._places: list[Place] = []
+        self._freed: set[str] = set()
+        self._offered: dict[str, BookedSlot] = {}
+        self._days = Days()
+        self._must_look = False
+
+    def take(self, place: Place) -> None:
+        self._places.append(place)
+        self._days.add(place.appointment, place.is_waiting)
+
+    def free(self, appointment: Appointment) -> None:
+        """Before the `take` of what the same appointment is moved to."""
+        for name in appointment.slots:
+            self._freed.add(booked_slots.path(appointment.doctor_id, name))
+        self._days.remove(appointment)
+        self._must_look = True
+
+    def give_up(self, path: str) -> None:
+        """Free a slot that was held for an offer."""
+        self._freed.add(path)
+
+    def offer(self, path: str, entry: WaitlistEntry) -> None:
+        """Hold a slot that this change frees for somebody on the waitlist."""
+        offer = entry.held()
+        moment = now()
+        self._offered[path] = BookedSlot(
+            create_time=moment,
+            update_time=moment,
+            start=offer.start,
+            end=offer.end,
+            waitlist_id=entry.id,
+        )
+
+    async def commit(self, write: Callable[[Batch], None]) -> Committed:
+        """Make it happen, with all that `write` adds to the batch.
+
+        Raises `SlotTaken` with the next free ones, `PatientBusy`, and
+        `RecordChanged` when what `write` rests on is not as it was read.
+        """
+        for place in self._places:
+            await self._look_beside(place)
+        if self._must_look:
+            await self._days.look()
+        for attempt in range(_MOST_ATTEMPTS):
+            if any(time.monotonic() - place.read_at > READ_AGE for place in self._places):
+                raise RecordChanged
+            batch = Batch()
+            self._write_slots(batch)
+            self._days.write(batch)
+            write(batch)
+            try:
+                return await batch.commit()
+            except (AlreadyExists, NotFound, RecordChanged):
+                await self._find_out_why()
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
+        raise Busy
+
+    async def _look_beside(self, place: Place) -> None:
+        """Near what was booked on earlier slots, names do not guard: look what is there."""
+        if not _is_near_off_grid(place.practice, place.slots):
+            return
+        start, end = place.slots[0].start, place.slots[-1].end
+        until = end + timedelta(minutes=_LONGEST_SLOT)
+        where: Where = [("end", ">", start), ("end", "<", until)]
+        async for slot in booked_slots.all_(place.practice.id, where=where, order=_BY_END):
+            if slot.start < end and slot.path not in self._freed and not place.is_held:
+                raise await _slot_taken(place)
+
+    def _write_slots(self, batch: Batch) -> None:
+        moment = now()
+        kept = set()
+        for place in self._places:
+            for slot in place.slots:
+                path = booked_slots.path(place.practice.id, slot_name(slot))
+                document = BookedSlot(
+                    create_time=moment,
+                    update_time=moment,
+                    start=slot.start,
+                    end=slot.end,
+                    appointment_id=place.appointment.id,
+                )
+                if place.is_held or path in self._freed:
+                    batch.update(path, dict(document))
+                    kept.add(path)
+                else:
+                    batch.create(path, document)
+        for path in self._freed:
+            if path in self._offered:
+                batch.update(path, dict(self._offered[path]))
+            elif path not in kept:
+                batch.delete(path, must_exist=True)
+
+    async def _find_out_why(self) -> None:
+        """Raise what made the commit fail, or return when it is worth another try."""
+        await self._once.replay()
+        for place in self._places:
+            if not place.is_held and await self._is_taken(place):
+                raise await _slot_taken(place)
+        if not await self._days.look():
+            raise RecordChanged
+
+    async def _is_taken(self, place: Place) -> bool:
+        names = [slot_name(slot) for slot in place.slots]
+        wanted = [n for n in names if booked_slots.path(place.practice.id, n) not in self._freed]
+        found = await asyncio.gather(*(booked_slots.get(place.practice.id, n) for n in wanted))
+        return any(slot is not None for slot in found)
+
+
+async def _slot_taken(place: Place) -> SlotTaken:
+    free = await next_free(
+        place.practice, place.appointment.start, place.appointment.type, place.minutes
+    )
+    return SlotTaken(members={"next_free": [slot.model_dump(mode="json") for slot in free]})
+
+
+# ---------------------------------------------------------------- appointments
+
+
+def new_appointment(
+    practice: Practice,
+    patient: Patient,
+    slots: Sequence[Slot],
+    minutes: int | None,
+    type_: AppointmentType,
+    booked_by: str | None,
+) -> Appointment:
+    moment = now()
+    appointment = Appointment(
+        create_time=moment,
+        update_time=moment,
+        doctor_id=practice.id,
+        patient_id=patient.id,
+        doctor_name=practice.name,
+        patient_name=patient.name,
+        place=_place_of(practice, type_),
+        type=type_,
+        booked_by=booked_by,
+        status_time=moment,
+        **timing(practice, slots, minutes),
+    )
+    appointment.stored_as(appointments.path(token_hex(12)), "")
+    return appointment
+
+
+def moved(
+    old: Appointment,
+    practice: Practice,
+    slots: Sequence[Slot],
+    minutes: int | None,
+    type_: AppointmentType,
+) -> Appointment:
+    """The same appointment at another time, or with another doctor."""
+    changes = {
+        "doctor_id": practice.id,
+        "doctor_name": practice.name,
+        "place": _place_of(practice, type_),
+        "type": type_,
+        "version": old.version + 1,
+        "update_time": now(),
+        **timing(practice, slots, minutes),
+    }
+    new = old.model_copy(update=changes)
+    new.stored_as(old.path, old.revision)
+    return new
+
+
+def _place_of(practice: Practice, type_: AppointmentType) -> str | None:
+    where = f"{practice.location.address}, {practice.location.city}"
+    return where if type_ is AppointmentType.IN_PERSON else None
+
+
+def slot_name(slot: Slot) -> str:
+    return BookedSlot.name(slot.start)
+
+
+def timing(practice: Practice, slots: Sequence[Slot], minutes: int | None) -> dict[str, Any]:
+    """The fields of an appointment that say when it is."""
+    start = slots[0].start
+    where = practice.hours().time_zone
+    return {
+        "start": start,
+        "end": start + timedelta(minutes=minutes or practice.hours().slot_minutes),
+        "time_zone": where,
+        "local_start": wall_clock(zone(where), start),
+        "zone_version": VERSION,
+        "slots": [slot_name(slot) for slot in slots],
+    }
+
+
+def enter(
+    batch: Batch,
+    appointment: Appointment,
+    patient: Patient,
+    minutes_before: Sequence[int],
+    news: NotificationKind | None = None,
+) -> None:
+    """All that comes with a new appointment: access for its doctor, reminders for its patient."""
+    batch.create(appointment.path, appointment)
+    access.visit(batch, patient, appointment.doctor_id, appointment.end)
+    if minutes_before or news:
+        reminders.put_plan(batch, appointment, minutes_before, news, is_new=True)
+
+
+def read_now() -> float:
+    """For `Place.read_at`."""
+    return time.monotonic()
