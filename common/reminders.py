@@ -24,6 +24,8 @@ class ReminderPlan(Record):
     doctor_name: str
     type: AppointmentType
     start: datetime
+    time_zone: str
+    """The doctor's."""
     version: int
     """Of the appointment: what was planned for another one is void."""
     news: NotificationKind | None = None
@@ -45,10 +47,14 @@ class Message(Record):
     doctor_name: str
     type: AppointmentType
     start: datetime
+    time_zone: str
+    """The doctor's."""
     until: datetime
     """After which it is of no use."""
     sent: list[ReminderChannel] = []
     failed: list[ReminderChannel] = []
+    reached: list[str] = []
+    """Hashes of the push tokens of the devices that have it."""
     attempts: int = 0
     next_time: datetime | None
     """When to send it, or to try again; None once it is done."""
@@ -79,6 +85,7 @@ def plan(
         doctor_name=appointment.doctor_name,
         type=appointment.type,
         start=appointment.start,
+        time_zone=appointment.time_zone,
         version=appointment.version,
         news=news,
         minutes_before=ahead,
@@ -122,6 +129,7 @@ def message_of(
         doctor_name=planned.doctor_name,
         type=planned.type,
         start=planned.start,
+        time_zone=planned.time_zone,
         until=max(planned.start, moment + timedelta(hours=1)) if is_over else planned.start,
         next_time=moment,
         expire_time=planned.start + _KEPT_FOR,
@@ -140,6 +148,7 @@ def put_offer(batch: Batch, entry: WaitlistEntry, moment: datetime) -> None:
         doctor_name=offer.doctor_name,
         type=entry.type,
         start=offer.start,
+        time_zone=offer.time_zone,
         until=offer.expire_time,
         next_time=moment,
         expire_time=offer.expire_time + _KEPT_FOR,

@@ -284,6 +284,8 @@ class Offer(Part):
     doctor_name: str
     start: datetime
     end: datetime
+    time_zone: str
+    """The doctor's."""
     slot: str
     """The slot's document."""
     expire_time: datetime

@@ -97,6 +97,15 @@ class Settings(BaseModel):
     """Those that authenticated older events, for `python -m ops verify-audit`."""
     kms_key: str = ""
     """`gcp-kms://projects/…/cryptoKeys/…`: wraps patients' keys."""
+    smtp_host: str = ""
+    """The mail relay; without one, no mail is sent."""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    """465 begins with TLS, any other changes to it."""
+    smtp_user: str = ""
+    smtp_password: str = ""
+    smtp_emulator_host: str = ""
+    """`host:port` of what speaks SMTP, without TLS, in the relay's place."""
+    mail_from: str = "HealthHub <no-reply@healthhub.invalid>"
     kms_emulator_host: str = ""
     """`host:port` of what speaks Cloud KMS's protocol in its place."""
     retention: Retention = Retention()
@@ -153,6 +162,12 @@ _VARIABLES = {
     "audit_keys_before": "AUDIT_KEYS_BEFORE",
     "kms_key": "KMS_KEY",
     "kms_emulator_host": "KMS_EMULATOR_HOST",
+    "smtp_host": "SMTP_HOST",
+    "smtp_port": "SMTP_PORT",
+    "smtp_user": "SMTP_USER",
+    "smtp_password": "SMTP_PASSWORD",
+    "smtp_emulator_host": "SMTP_EMULATOR_HOST",
+    "mail_from": "MAIL_FROM",
     "retention": "RETENTION",
     "certificates_url": "TOKEN_CERTIFICATES_URL",
     "cors_origins": "CORS_ORIGINS",

@@ -90,6 +90,7 @@ class Freed:
                     doctor_name=self.practice.name,
                     start=slot.start,
                     end=slot.end,
+                    time_zone=self.practice.hours().time_zone,
                     slot=name,
                     expire_time=moment + OFFER_FOR,
                 ),

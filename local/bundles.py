@@ -10,7 +10,8 @@ from local.bootstrap import ROOT
 def files(name: str) -> dict[str, Path]:
     """What lies where in the bundle of one function."""
     function = ROOT / "functions" / name
-    own = [path for path in sorted(function.rglob("*.py")) if path.stat().st_size]
+    files = sorted([*function.rglob("*.py"), *function.rglob("*.json")])
+    own = [path for path in files if path.stat().st_size]
     bundle = {str(path.relative_to(function)): path for path in own}
     for path in sorted((ROOT / "common").rglob("*.py")):
         bundle[str(path.relative_to(ROOT))] = path

@@ -84,6 +84,14 @@ class Gateway:
             return self._declared.get(path.removeprefix("/health/"), default)
         return next((f for f in self._declared.values() if f.answers(path)), default)
 
+    async def outbox(self, request: Request) -> Response:
+        """What the stand-ins for FCM and SMTP were given to send."""
+        url = f"{os.environ['HEALTHHUB_OUTBOX']}/dev/outbox"
+        headers = {"Accept": request.headers.get("accept", "*/*")}
+        answer = await self._client.request(request.method, url, headers=headers)
+        media_type = answer.headers.get("content-type")
+        return Response(answer.content, answer.status_code, media_type=media_type)
+
     async def openapi(self, request: Request) -> Response:
         """All services' OpenAPI documents as one."""
         answers = [
@@ -154,6 +162,7 @@ def application() -> Starlette:
         routes=[
             Route("/docs", explorer),
             Route("/openapi.json", gateway.openapi),
+            Route("/dev/outbox", gateway.outbox, methods=["GET", "DELETE"]),
             Mount("/docs/assets", StaticFiles(directory=os.environ["HEALTHHUB_EXPLORER"])),
             Route("/{path:path}", gateway.forward, methods=methods),
         ]

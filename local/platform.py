@@ -36,6 +36,8 @@ class Ports:
     auth: int
     storage: int
     pubsub: int
+    smtp: int
+    fcm: int
     kms: int
 
     @classmethod
@@ -47,6 +49,8 @@ class Ports:
             auth=_port_of("FIREBASE_AUTH_EMULATOR_HOST", 9099),
             storage=_port_of("STORAGE_EMULATOR_HOST", 9199),
             pubsub=_port_of("PUBSUB_EMULATOR_HOST", 8085),
+            smtp=_port_of("SMTP_EMULATOR_HOST", 9304),
+            fcm=_port_of("FCM_EMULATOR_HOST", 9305),
             kms=_port_of("KMS_EMULATOR_HOST", 9306),
         )
 
@@ -136,6 +140,9 @@ class Platform:
             "FIREBASE_AUTH_EMULATOR_HOST": f"{HOST}:{self.ports.auth}",
             "PUBSUB_EMULATOR_HOST": f"{HOST}:{self.ports.pubsub}",
             "STORAGE_EMULATOR_HOST": f"http://{HOST}:{self.ports.storage}",
+            "SMTP_EMULATOR_HOST": f"{HOST}:{self.ports.smtp}",
+            "FCM_EMULATOR_HOST": f"{HOST}:{self.ports.fcm}",
+            "MAIL_FROM": "HealthHub <no-reply@demo.healthhub.test>",
             "IDENTITY_API_KEY": "demo",
             # Fixed keys: a page token outlives a restart. The demo has nothing to hide.
             "PAGE_TOKEN_KEY": _demo_key("page tokens"),
@@ -170,6 +177,9 @@ class Platform:
         yield self._service("pubsub", [*java, *jar, *bind], ports.pubsub)
         script = [sys.executable, "-m", "local.kms", str(ports.kms), str(self.run_dir / "kms.json")]
         yield self._service("kms", script, ports.kms, cwd=ROOT, path=None)
+        both = [str(ports.fcm), str(ports.smtp)]
+        script = [sys.executable, "-m", "local.outbox", *both]
+        yield self._service("outbox", script, ports.fcm, cwd=ROOT, path="/dev/outbox")
         module = [sys.executable, "-m", "gcp_storage_emulator", "start", "--in-memory", "--quiet"]
         bind = ["--host", HOST, "--port", str(ports.storage)]
         yield self._service("storage", [*module, *bind], ports.storage)
@@ -197,6 +207,7 @@ class Platform:
         env = {
             **self.client_env(),
             "HEALTHHUB_FUNCTIONS": json.dumps(self.services),
+            "HEALTHHUB_OUTBOX": f"http://{HOST}:{self.ports.fcm}",
             "HEALTHHUB_EXPLORER": str(self.tools.node_modules / "swagger-ui-dist"),
             "HEALTHHUB_DEMO": "1" if self.is_demo else "",
             "HEALTHHUB_PORT": str(self.ports.gateway),
@@ -241,6 +252,8 @@ _VARIABLE = {
     "auth": "FIREBASE_AUTH_EMULATOR_HOST=127.0.0.1:<port>",
     "storage": "STORAGE_EMULATOR_HOST=http://127.0.0.1:<port>",
     "pubsub": "PUBSUB_EMULATOR_HOST=127.0.0.1:<port>",
+    "smtp": "SMTP_EMULATOR_HOST=127.0.0.1:<port>",
+    "fcm": "FCM_EMULATOR_HOST=127.0.0.1:<port>",
     "kms": "KMS_EMULATOR_HOST=127.0.0.1:<port>",
 }
 
