@@ -99,6 +99,18 @@ def free(
             yield Slot(slot.start, slot.start + length, slot.types, slot.spell)
 
 
+def is_open(schedule: Schedule, span: Span, type_: AppointmentType) -> bool:
+    """Whether all of this lies within hours in which the type is offered, on a slot or not."""
+    where = zone(schedule.time_zone)
+    day = span.start.astimezone(where).date()
+    return any(
+        instant(where, day, minute_of(spell.start)) <= span.start
+        and span.end <= instant(where, day, minute_of(spell.end))
+        for spell in schedule.on(day)
+        if type_ in spell.types
+    )
+
+
 def is_a_slot(schedule: Schedule, start: datetime, end: datetime) -> bool:
     """Whether exactly this is a slot of the schedule."""
     return any(slot.end == end for slot in slots(schedule, start, start + timedelta(seconds=1)))

@@ -11,9 +11,10 @@ told that it is in flight, and a reservation left by a crash lapses.
 
 import hashlib
 import hmac
+from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from fastapi import Depends, FastAPI, Header, Request
 from pydantic import BaseModel
@@ -27,6 +28,7 @@ from common.problems import (
     IdempotencyInFlight,
     IdempotencyKeyReused,
     NotFound,
+    Problem,
     RecordChanged,
     Unavailable,
 )
@@ -34,6 +36,8 @@ from common.settings import settings
 
 if TYPE_CHECKING:
     from common.crypto import Vault
+
+T = TypeVar("T")
 
 _KEEP = timedelta(hours=24)
 _RESERVED_FOR = timedelta(seconds=60)
@@ -86,6 +90,14 @@ class Once:
         """Raise `Replay` with the first request's answer, if there was one."""
         if (used := await self.finished()) is not None:
             raise Replay(used)
+
+    async def else_replayed(self, attempt: Awaitable[T]) -> T:
+        """What the attempt gives; if it fails, and the first request did not, `Replay`."""
+        try:
+            return await attempt
+        except Problem:
+            await self.replay()
+            raise
 
     async def reserve(self) -> UsedKey | None:
         """Claim the key before an effect outside the database; the first answer if there is one.
@@ -201,6 +213,9 @@ async def replayed(once: Annotated[Once, Depends(unreplayed)]) -> Once:
 
 FirstTime = Annotated[Once, Depends(replayed)]
 """For a route whose effect is one batch: a finished request is replayed before the route runs."""
+
+AtLast = Annotated[Once, Depends(unreplayed)]
+"""The same, a read cheaper: the use case is run `else_replayed`, and its commit meets the key."""
 
 ByHand = Annotated[Once, Depends(unreplayed)]
 """For a route whose answer can't be stored: it reserves the key itself."""

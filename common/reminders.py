@@ -9,12 +9,16 @@ what}`: whoever creates that name has claimed it, and no one else sends it.
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from common.appointments import appointments
 from common.clinical import NotificationKind
-from common.firestore import Batch, Collection, now
+from common.firestore import Batch, Collection, Where, now
 from common.models import Record, ReminderChannel
-from common.scheduling import Appointment, AppointmentType, WaitlistEntry
+from common.scheduling import Appointment, AppointmentStatus, AppointmentType, WaitlistEntry
 
 _KEPT_FOR = timedelta(days=30)
+
+_MOST_AHEAD = 200
+"""Appointments of one person that follow a change of their wishes."""
 
 
 class ReminderPlan(Record):
@@ -113,6 +117,28 @@ def put_plan(
         batch.put(path, planned)
     elif not is_new:
         batch.delete(path)
+
+
+async def replan(patient_id: str, minutes_before: Sequence[int]) -> None:
+    """Have what is booked follow a person's new wishes. Can be done again.
+
+    A cancellation that it meets is not undone by it: what is sent is checked
+    against the appointment at the last moment.
+    """
+    moment = now()
+    where: Where = [
+        ("patient_id", "==", patient_id),
+        ("status", "==", AppointmentStatus.BOOKED),
+        ("start", ">=", moment),
+    ]
+    batch = Batch()
+    for appointment in await appointments.find(
+        where=where, order=[("start", "ASCENDING")], limit=_MOST_AHEAD
+    ):
+        planned = await plans.get(appointment.id)
+        put_plan(batch, appointment, minutes_before, planned.news if planned else None)
+    if len(batch):
+        await batch.commit()
 
 
 def message_of(

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +68,7 @@ async def _stored(id: str) -> AuditEvent | None:
 def _events_in(log: Iterable[str]) -> Iterable[dict[str, Any]]:
     lines = list(log)
     try:
-        if lines and lines[0].lstrip().startswith("["):
+        if lines and re.match(r"\s*\[\s*({|\]|$)", lines[0]):  # as `gcloud logging read` writes it
             entries = json.loads("".join(lines))
         else:
             entries = [json.loads(line) for line in lines if line.startswith("{")]

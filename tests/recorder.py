@@ -37,6 +37,24 @@ class Counted:
 
 
 @dataclass
+class Held:
+    """Calls that wait until the block ends."""
+
+    method: str
+    when: Callable[[Any], bool]
+    _met: threading.Event = field(default_factory=threading.Event)
+    _released: threading.Event = field(default_factory=threading.Event)
+
+    async def met(self) -> None:
+        """Until one such call waits."""
+        assert await asyncio.to_thread(self._met.wait, 20), "no such call came"
+
+    async def wait(self) -> None:
+        self._met.set()
+        await asyncio.to_thread(self._released.wait, 20)
+
+
+@dataclass
 class Fault:
     """Breaks calls of one method for which `when` holds, until it is lifted."""
 
@@ -54,6 +72,7 @@ class Recorder:
         self.shapes: set[Shape] = set()
         self.counted = Counted()
         self._faults: list[Fault] = []
+        self._held: list[Held] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -104,6 +123,17 @@ class Recorder:
         finally:
             self._faults.remove(fault)
 
+    @contextmanager
+    def held(self, method: str, when: Callable[[Any], bool]) -> Iterator[Held]:
+        """Calls of `method` reach the database only when the block ends."""
+        held = Held(method, when)
+        self._held.append(held)
+        try:
+            yield held
+        finally:
+            self._held.remove(held)
+            held._released.set()
+
     async def forward(
         self, method: str, requests: AsyncIterator[bytes], context: Any
     ) -> AsyncIterator[bytes]:
@@ -117,6 +147,9 @@ class Recorder:
                 fault = fault or self._fault_for(name, request)
                 if fault and not fault.is_after:
                     await context.abort(fault.code, "broken by a test")
+                for held in self._held:
+                    if held.method == name and held.when(request):
+                        await held.wait()
                 self._note_request(name, request)
                 yield raw
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Path, Query, Response
 
 from common.auth import PROBLEMS, Caller, PossibleCaller
-from common.idempotency import FirstTime
+from common.idempotency import AtLast
 from common.pages import Page
 from common.preconditions import revision_of
 from common.problems import (
@@ -69,7 +69,7 @@ async def list_appointments(
     responses=responses(*PROBLEMS, MalformedJson, NotFound, *_TAKEN, PatientRecordMissing),
 )
 async def book_appointment(
-    caller: Caller, wish: AppointmentCreate, once: FirstTime, response: Response
+    caller: Caller, wish: AppointmentCreate, once: AtLast, response: Response
 ) -> AppointmentPublic:
     """Book a slot. One that was taken meanwhile is answered with 409 and the next three free ones."""
     appointment, shown = await service.book(caller, wish, once)
@@ -135,7 +135,7 @@ async def reschedule_appointment(
     caller: Caller,
     appointment_id: AppointmentId,
     wish: Reschedule,
-    once: FirstTime,
+    once: AtLast,
     response: Response,
 ) -> AppointmentPublic:
     """Move to another slot, or to another doctor. If the new time is taken, the old one is kept."""

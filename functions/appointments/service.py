@@ -127,7 +127,7 @@ async def book(
     booked now), `SlotTaken`, `PatientBusy`, `PatientArchived`,
     `PatientRecordMissing`, `NotAccepting`.
     """
-    patient_id = await _for_whom(caller, wish)
+    patient_id = await once.else_replayed(_for_whom(caller, wish))
 
     async def change() -> tuple[Appointment, AppointmentPublic]:
         read_at = booking.read_now()
@@ -158,7 +158,7 @@ async def book(
         access.forget(patient_id, practice.id)
         return appointment, answer
 
-    return await applied(change)
+    return await once.else_replayed(applied(change))
 
 
 async def _for_whom(caller: Principal, wish: AppointmentCreate) -> str:
@@ -472,7 +472,7 @@ async def reschedule(
         access.forget(patient.id, practice.id)
         return moved, answer
 
-    return await applied(change)
+    return await once.else_replayed(applied(change))
 
 
 def _minutes_for(old: Appointment) -> int | None:

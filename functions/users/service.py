@@ -201,6 +201,12 @@ async def update(
         raise await _unknown(caller, "users.update", uid)
     fields = {name: getattr(wish, name) for name in wish.model_fields_set}
     await repository.update(uid, fields, _event(caller, "users.update", uid), revision)
+    if "reminders" in fields:
+        # Imported here: few changes touch it, and it brings the whole of scheduling.
+        from common import reminders
+
+        accounts.forget(uid)
+        await reminders.replan(uid, wish.reminders.minutes_before)
     # Read, not merged here: an ETag must belong to the very content that it comes with.
     return await _current(uid)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from common.auth import PROBLEMS, Caller
-from common.idempotency import FirstTime
+from common.idempotency import AtLast, FirstTime
 from common.pages import Page
 from common.problems import (
     MalformedJson,
@@ -70,7 +70,7 @@ async def leave_waitlist(caller: Caller, waitlist_id: WaitlistId) -> None:
     responses=responses(*PROBLEMS, NotFound, OfferEnded, PatientArchived, PatientBusy),
 )
 async def accept_offer(
-    caller: Caller, waitlist_id: WaitlistId, once: FirstTime, response: Response
+    caller: Caller, waitlist_id: WaitlistId, once: AtLast, response: Response
 ) -> AppointmentPublic:
     """Take the slot that is held, while the offer lasts."""
     appointment, shown = await service.accept(caller, waitlist_id, once)

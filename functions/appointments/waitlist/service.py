@@ -150,7 +150,6 @@ async def accept(
         entry = await _theirs(caller, waitlist_id, "waitlist.accept")
         offer = entry.offer
         if offer is None or offer.expire_time <= now():
-            await once.replay()
             raise OfferEnded
         practice = await repository.practice(offer.doctor_id)
         patient = await repository.patient(entry.patient_id)
@@ -183,7 +182,7 @@ async def accept(
         access.forget(patient.id, practice.id)
         return place.appointment, answer
 
-    return await applied(change)
+    return await once.else_replayed(applied(change))
 
 
 async def _theirs(caller: Principal, waitlist_id: str, action: str) -> WaitlistEntry:

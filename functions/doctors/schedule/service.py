@@ -9,7 +9,7 @@ from common.booking import SETTLE_FOR
 from common.firestore import ANY_REVISION, now
 from common.preconditions import applied
 from common.problems import Forbidden, Invalid, NotFound, RecordChanged
-from common.scheduling import Appointment, Practice, Schedule
+from common.scheduling import Appointment, Practice, Schedule, Span
 
 from .. import policy
 from . import repository
@@ -83,9 +83,8 @@ async def _conflicts(doctor_id: str, schedule: Schedule) -> list[Appointment]:
 
 
 def _fits(appointment: Appointment, schedule: Schedule) -> bool:
-    minutes = int((appointment.end - appointment.start).total_seconds()) // 60
-    found = availability.run(schedule, appointment.start, minutes)
-    return bool(found) and appointment.type in found[0].types
+    span = Span(start=appointment.start, end=appointment.end)
+    return availability.is_open(schedule, span, appointment.type)
 
 
 def _refuse_short_spells(schedule: Schedule) -> None:
