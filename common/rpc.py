@@ -100,7 +100,14 @@ async def committing(call: Awaitable[T]) -> T:
     try:
         return await call
     except (google.GoogleAPICallError, google.RetryError) as error:
-        raise _translated(error) from error
+        translated = _translated(error)
+        if type(translated) is Unavailable:
+            # It may have happened, and only word of it been lost.
+            raise Unavailable(
+                "The database did not say whether the change was made. Look before you try again,"
+                " or send an Idempotency-Key: with the same one, it takes effect once."
+            ) from error
+        raise translated from error
 
 
 def _translated(error: Exception) -> Exception:
@@ -116,7 +123,7 @@ def _translated(error: Exception) -> Exception:
         case google.InvalidArgument() | google.PermissionDenied() | google.Unauthenticated():
             return error  # our mistake, not the database's: it ends as a logged 500
         case _:
-            return Unavailable("The database does not answer. Nothing was changed; try again.")
+            return Unavailable("The database does not answer; try again.")
 
 
 async def is_reachable() -> bool:

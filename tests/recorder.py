@@ -42,6 +42,7 @@ class Held:
 
     method: str
     when: Callable[[Any], bool]
+    is_after: bool = False
     _met: threading.Event = field(default_factory=threading.Event)
     _released: threading.Event = field(default_factory=threading.Event)
 
@@ -124,9 +125,12 @@ class Recorder:
             self._faults.remove(fault)
 
     @contextmanager
-    def held(self, method: str, when: Callable[[Any], bool]) -> Iterator[Held]:
-        """Calls of `method` reach the database only when the block ends."""
-        held = Held(method, when)
+    def held(
+        self, method: str, when: Callable[[Any], bool], is_after: bool = False
+    ) -> Iterator[Held]:
+        """Calls of `method` reach the database only when the block ends; with `is_after`, their answers
+        reach the caller only then."""
+        held = Held(method, when, is_after)
         self._held.append(held)
         try:
             yield held
@@ -139,6 +143,7 @@ class Recorder:
     ) -> AsyncIterator[bytes]:
         name = method.removeprefix(_SERVICE)
         fault: Fault | None = None
+        stops: list[Held] = []
 
         async def noted() -> AsyncIterator[bytes]:
             nonlocal fault
@@ -147,8 +152,9 @@ class Recorder:
                 fault = fault or self._fault_for(name, request)
                 if fault and not fault.is_after:
                     await context.abort(fault.code, "broken by a test")
-                for held in self._held:
-                    if held.method == name and held.when(request):
+                stops.extend(h for h in self._held if h.method == name and h.when(request))
+                for held in stops:
+                    if not held.is_after:
                         await held.wait()
                 self._note_request(name, request)
                 yield raw
@@ -159,6 +165,9 @@ class Recorder:
         try:
             async for raw in call:
                 self._note_response(name, raw)
+                for held in stops:
+                    if held.is_after:
+                        await held.wait()
                 if fault is None:
                     yield raw
         except grpc.aio.AioRpcError as error:

@@ -220,9 +220,9 @@ async def test_a_specialty_is_waited_for_at_any_of_its_doctors(api: Api, doctor:
 
 @pytest.mark.parametrize("wish", ["too_early", "too_late", "by_video"])
 async def test_a_slot_that_does_not_fit_is_not_offered(api: Api, admin: Person, wish: str) -> None:
-    weekly = {"mon": [], "tue": [], "wed": [], "thu": [], "fri": [], "sat": [], "sun": []}
+    days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
     spell = {"start": "09:00", "end": "12:00", "types": ["in_person"]}
-    doctor = await a_bookable_doctor(api, admin, weekly={day: [spell] for day in weekly})
+    doctor = await a_bookable_doctor(api, admin, weekly={day: [spell] for day in days})
     holder, waiting = await a_patient(api), await a_patient(api)
     start = (await free_starts(api, doctor))[0]
     moment = datetime.fromisoformat(start)
