@@ -376,6 +376,36 @@ async def test_p15_slots_that_moved_do_not_overlap_what_was_booked_before(
     assert await broken_rules([doctor], [first, second]) == []
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"slot_minutes": 20}, {"slot_minutes": 30}),
+        ({"slot_minutes": 45}, {"slot_minutes": 30}),
+        ({"slot_minutes": 30}, {"slot_minutes": 25, "buffer_minutes": 5}),
+        ({"slot_minutes": 30}, {"slot_minutes": 30, "time_zone": "Asia/Kathmandu"}),
+        ({"slot_minutes": 15}, {"slot_minutes": 60}),
+    ],
+)
+async def test_p15_however_slots_move_nothing_overlaps(
+    api: Api, doctor: Person, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Every other slot of a morning is booked, slots move, and then every slot is reached for."""
+    await put_schedule(api, doctor, **before)
+    await let_it_settle(doctor)
+    first, second = await a_patient(api), await a_patient(api)
+    for start in (await free_starts(api, doctor))[:6:2]:
+        await book(api, first, doctor, start)
+    await put_schedule(api, doctor, **after)
+    await let_it_settle(doctor)
+    offered = (await free_starts(api, doctor))[:12]
+    day = offered[0][:10]
+    starts = [f"{day}T{minute // 60:02}:{minute % 60:02}:00Z" for minute in range(0, 1440, 15)]
+    statuses = [(await try_to_book(api, second, doctor, start)).status_code for start in starts]
+    assert set(statuses) <= {201, 409, 422}
+    assert statuses.count(201) >= 2
+    assert await broken_rules([doctor], [first, second]) == []
+
+
 async def let_it_settle(doctor: Person) -> None:
     """As if the seconds for which bookings pause had passed."""
     from common.appointments import practices
