@@ -13,6 +13,7 @@ from tests.rules.attempts import (
     delete,
     deleting,
     get,
+    is_own,
     list_,
     query,
 )
@@ -23,12 +24,17 @@ OWN = "users/{owner}"
 NOTE_PATH = f"{OWN}/notifications/{{new}}"
 RECORD_PATH = "patients/{owner}"
 ENTRY_PATH = f"{RECORD_PATH}/history/{{new}}"
+VISIT_PATH = "appointments/{new}"
 DEVICE_PATH = f"{OWN}/devices/{{new}}"
 
 UNREAD: Fields = {"title": "Reminder", "is_read": False, "read_time": None}
 READ: Fields = {"is_read": True, "read_time": NOW}
 NEW_DEVICE: Fields = {"token": "{new}", "platform": "ios", "create_time": NOW, "update_time": NOW}
 OLD_DEVICE: Fields = {**NEW_DEVICE, "create_time": EARLIER, "update_time": EARLIER}
+
+
+VISIT: Fields = {"patient_id": "{owner}", "doctor_id": "somebody", "status": "booked"}
+PRACTICED: Fields = {"patient_id": "somebody", "doctor_id": "{owner}", "status": "booked"}
 
 
 def added(token: str) -> Attempt:
@@ -43,6 +49,10 @@ RECORD = Attempt("patient", get(RECORD_PATH))
 ENTRY = Attempt("patient", get(ENTRY_PATH))
 ENTRIES = Attempt("patient", query("history", RECORD_PATH))
 ENTRIES_LISTED = Attempt("patient", list_(f"{RECORD_PATH}/history"))
+APPOINTMENT = Attempt("patient", get(VISIT_PATH), {VISIT_PATH: VISIT})
+APPOINTMENTS = Attempt("patient", query("appointments", where=is_own("patient_id")))
+DOCTORS_APPOINTMENT = Attempt("doctor", get(VISIT_PATH), {VISIT_PATH: PRACTICED})
+DOCTORS_APPOINTMENTS = Attempt("doctor", query("appointments", where=is_own("doctor_id")))
 NOTE = Attempt("patient", get(NOTE_PATH), {NOTE_PATH: UNREAD})
 NOTES = Attempt("patient", query("notifications", OWN))
 NOTES_COUNTED = Attempt("patient", count("notifications", OWN))
@@ -78,6 +88,8 @@ PER_PERSON = {
     "an entry of a history": ENTRY,
     "a query of a history": ENTRIES,
     "a list of a history": ENTRIES_LISTED,
+    "an appointment": APPOINTMENT,
+    "a query of appointments": APPOINTMENTS,
     "a notification": NOTE,
     "a query of notifications": NOTES,
     "a count of notifications": NOTES_COUNTED,

@@ -82,6 +82,11 @@ def is_(name: str, value: Any) -> Any:
     return {"fieldFilter": test}
 
 
+def is_own(name: str, whose: str = "{owner}") -> Any:
+    """The condition that a field holds their uid."""
+    return is_(name, {"stringValue": whose})
+
+
 # ---------------------------------------------------------------- writes
 
 

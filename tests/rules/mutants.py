@@ -177,6 +177,62 @@ MUTANTS = [
         ),
     ),
     *_of(
+        "match /appointments/{appointment} {",
+        (
+            "anybody reads appointments",
+            "isActiveSelf(resource.data.patient_id)",
+            _ANYBODY,
+            "an appointment is refused to other",
+        ),
+        (
+            "doctors read any appointment",
+            "isActiveSelf(resource.data.doctor_id)",
+            "isActiveSelf(request.auth.uid)",
+            "a stranger reads no doctors appointment",
+        ),
+        (
+            "unverified doctors read appointments",
+            " && practises(resource.data.doctor_id)",
+            "",
+            "an unverified doctor reads no appointment",
+        ),
+        (
+            "appointments are not queried",
+            "read:",
+            "get:",
+            "appointments are not queried whole",
+        ),
+        ("appointments are changed", "read:", "read, update:", "no patient cancels past the api"),
+        (
+            "any new appointment",
+            "allow",
+            f"allow create: if {_ANYBODY}; allow",
+            "no patient books past the api",
+        ),
+        ("appointments are deleted", "read:", "read, delete:", "no patient deletes an appointment"),
+        (
+            "all below an appointment",
+            "allow",
+            f"match /{{below=**}} {{ allow read: if {_ANYBODY}; }} allow",
+            "nothing lies below an appointment",
+        ),
+    ),
+    *_of(
+        "function practises(uid) {",
+        (
+            "verification does not count",
+            "practice.is_verified == true && ",
+            "",
+            "an unverified doctor reads no appointment",
+        ),
+        (
+            "removal does not count",
+            " && practice.is_active == true",
+            "",
+            "a demoted doctor reads no appointment",
+        ),
+    ),
+    *_of(
         "match /databases/{database}/documents {",
         (
             "signed in is enough to read",

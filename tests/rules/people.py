@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common.clients import DEFAULT_DATABASE
-from tests.client import Api, Person, a_listed_doctor, make_admin, register, sign_in
+from tests.client import A_PROFILE, Api, Person, a_listed_doctor, make_admin, register, sign_in
 from tests.rules.firestore import Firestore
 
 # What `tokens_valid_after` is in relation to the second of the sign-in.
@@ -26,6 +26,9 @@ async def meet(api: Api, admin: Person, host: str) -> dict[str, Person]:
     people = {name: await register(api) for name in ("patient", "other")}
     people["admin"] = admin
     people["doctor"] = await a_listed_doctor(api, admin)
+    people["unverified_doctor"] = await register(api, "doctor")
+    answer = await api.post("/v1/doctors", people["unverified_doctor"], json=A_PROFILE)
+    assert answer.status_code == 201, answer.text
     people |= await _demoted(api, admin)
     people |= await _closed(api)
     people |= await _edited(api, host)

@@ -6,9 +6,13 @@ from tests.rules import allowed, attempts, shapes
 from tests.rules.allowed import (
     ACCOUNT,
     ADDED,
+    APPOINTMENT,
+    APPOINTMENTS,
     AT_ONCE,
     DEVICE_PATH,
     DEVICES,
+    DOCTORS_APPOINTMENT,
+    DOCTORS_APPOINTMENTS,
     ENTRIES,
     ENTRY,
     ENTRY_PATH,
@@ -17,11 +21,14 @@ from tests.rules.allowed import (
     NOTE_PATH,
     NOTES,
     OWN,
+    PRACTICED,
     PROFILE,
     RECORD,
     RECORD_PATH,
     REMOVED,
     UNREAD,
+    VISIT,
+    VISIT_PATH,
 )
 from tests.rules.attempts import (
     changing,
@@ -30,6 +37,7 @@ from tests.rules.attempts import (
     deleting,
     get,
     is_,
+    is_own,
     list_,
     patch,
     query,
@@ -145,6 +153,66 @@ _READS = [
     ),
 ]
 
+_VISIT_AT = {VISIT_PATH: VISIT}
+_CANCELLED = {"status": "cancelled"}
+
+_VISITS = [
+    *beside(
+        APPOINTMENTS,
+        appointments_are_not_listed=APPOINTMENTS.but(list_("appointments")),
+        appointments_are_not_queried_whole=APPOINTMENTS.but(query("appointments")),
+        somebody_elses_appointments_are_not_queried=APPOINTMENTS.but(
+            query("appointments", where=is_own("patient_id", "{other}"))
+        ),
+        a_doctors_patients_are_not_queried=APPOINTMENTS.but(
+            query("appointments", where=is_own("doctor_id", "{doctor}"))
+        ),
+        appointments_are_not_queried_by_status=APPOINTMENTS.but(
+            query("appointments", where=is_("status", {"stringValue": "booked"}))
+        ),
+        no_administrator_queries_appointments=APPOINTMENTS.by("admin"),
+    ),
+    *beside(
+        APPOINTMENT,
+        nothing_lies_below_an_appointment=APPOINTMENT.but(get(f"{VISIT_PATH}/private/notes")),
+        an_appointment_of_others_is_not_read=APPOINTMENT.but(
+            APPOINTMENT.request, {VISIT_PATH: {**VISIT, "patient_id": "{other}"}}
+        ),
+    ),
+    *beside(
+        DOCTORS_APPOINTMENT,
+        an_unverified_doctor_reads_no_appointment=DOCTORS_APPOINTMENT.as_("unverified_doctor"),
+        a_demoted_doctor_reads_no_appointment=DOCTORS_APPOINTMENT.as_("demoted_doctor"),
+        a_stranger_reads_no_doctors_appointment=DOCTORS_APPOINTMENT.by("other"),
+        a_closed_account_reads_no_doctors_appointment=DOCTORS_APPOINTMENT.as_("deactivated"),
+        no_administrator_reads_a_doctors_appointment=DOCTORS_APPOINTMENT.by("admin"),
+        another_doctor_reads_no_appointment=DOCTORS_APPOINTMENT.but(
+            DOCTORS_APPOINTMENT.request, {VISIT_PATH: {**PRACTICED, "doctor_id": "{other}"}}
+        ),
+    ),
+    *beside(
+        DOCTORS_APPOINTMENTS,
+        an_unverified_doctor_queries_no_appointments=DOCTORS_APPOINTMENTS.as_("unverified_doctor"),
+        a_doctor_queries_no_patients_appointments=DOCTORS_APPOINTMENTS.but(
+            query("appointments", where=is_own("patient_id", "{patient}"))
+        ),
+    ),
+    *beside(
+        MOVED,
+        no_patient_cancels_past_the_api=MOVED.but(
+            commit(changing(VISIT_PATH, _CANCELLED)), _VISIT_AT
+        ),
+        no_doctor_cancels_past_the_api=MOVED.but(
+            commit(changing(VISIT_PATH, _CANCELLED)), {VISIT_PATH: PRACTICED}
+        ).as_("doctor"),
+    ),
+    *beside(ADDED, no_patient_books_past_the_api=ADDED.but(commit(creating(VISIT_PATH, VISIT)))),
+    *beside(
+        REMOVED,
+        no_patient_deletes_an_appointment=REMOVED.but(commit(deleting(VISIT_PATH)), _VISIT_AT),
+    ),
+]
+
 _WRITES = [
     *beside(
         MOVED,
@@ -206,13 +274,16 @@ _WRITES = [
 _SEALED = (
     "appointments",
     "audit_events",
+    "calendar_feeds",
     "conversations/{owner}/messages",
     "dead_letters",
     "doctors/{owner}/booked",
+    "doctors/{owner}/metrics",
     "doctors/{owner}/reviews",
     "idempotency_keys",
     "knowledge",
     "medical_images",
+    "messages",
     "patient_keys",
     "patients/{owner}/access_grants",
     "patients/{owner}/booked",
@@ -266,6 +337,7 @@ PAIRS = [
     *_whose(),
     *_SESSIONS,
     *_READS,
+    *_VISITS,
     *_WRITES,
     *shapes.NOTIFICATIONS,
     *shapes.DEVICES,

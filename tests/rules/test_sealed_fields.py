@@ -3,6 +3,7 @@
 from common.clients import KEYS_DATABASE
 from common.clinical import HistoryPrivate, HistoryRecord, Patient, PatientPrivate
 from common.models import Record
+from common.scheduling import Appointment, AppointmentPrivate
 from tests.rules.allowed import ACCOUNT
 from tests.rules.attempts import get
 from tests.rules.firestore import RULES, Firestore
@@ -20,6 +21,11 @@ _LEGIBLE: dict[type[Record], set[str]] = {
         *("create_time", "update_time", "type", "occurred_on", "author_uid", "editor_uid"),
         *("version", "replaced_revision"),
     },
+    Appointment: {
+        *("create_time", "update_time", "doctor_id", "patient_id", "doctor_name", "patient_name"),
+        *("place", "type", "status", "start", "end", "time_zone", "local_start", "zone_version"),
+        *("slots", "version", "booked_by", "status_time", "cancelled_by"),
+    },
 }
 """Who adds a field outside `sealed` decides here that no listener learns anything clinical from it."""
 
@@ -30,7 +36,8 @@ _PAIRS_OF_KEYS = [pair for pair in PAIRS if pair.name.endswith(" no patient_keys
 def test_p05_whatever_a_listener_can_read_was_declared_not_to_be_clinical() -> None:
     for model, legible in _LEGIBLE.items():
         assert set(model.model_fields) - {"sealed"} == legible
-    private = {*PatientPrivate.model_fields, *HistoryPrivate.model_fields}
+    models = (PatientPrivate, HistoryPrivate, AppointmentPrivate)
+    private = {name for model in models for name in model.model_fields}
     assert not private & set().union(*_LEGIBLE.values())
 
 
