@@ -179,12 +179,10 @@ class Collection(Generic[R]):
         return self._read(path, fields, revision_at(found.update_time))
 
     def _from_snapshot(self, snapshot: Any) -> R:
-        time = snapshot.update_time
-        # The library gives a protobuf timestamp for a collection group, its own type otherwise.
-        revision = revision_at(time if isinstance(time, Timestamp) else time.timestamp_pb())
         fields = snapshot.to_dict()
         # Who merges does not know whether they make the document; Firestore does.
-        fields.setdefault("create_time", snapshot.create_time)
+        fields.setdefault("create_time", _timestamp(snapshot.create_time).ToDatetime(UTC))
+        revision = revision_at(_timestamp(snapshot.update_time))
         return self._read(snapshot.reference.path, fields, revision)
 
     def _read(self, path: str, fields: dict[str, Any], revision: str) -> R:
@@ -192,6 +190,11 @@ class Collection(Generic[R]):
         record = self.model.model_validate(fields, extra="ignore")
         record.stored_as(path, revision)
         return record
+
+
+def _timestamp(time: Any) -> Timestamp:
+    """The library gives a protobuf timestamp for a collection group, its own type otherwise."""
+    return time if isinstance(time, Timestamp) else time.timestamp_pb()
 
 
 def plus(by: int) -> Any:

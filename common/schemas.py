@@ -1,8 +1,9 @@
 """What every service's schemas share."""
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 
@@ -24,3 +25,13 @@ def _without_default(schema: JsonDict) -> None:
 ID_PATTERN = r"^_?[A-Za-z0-9-][A-Za-z0-9_-]{0,127}$"
 """Ids of accounts and records, as Firebase and we make them; Firestore keeps `__…__` for itself."""
 IF_MATCH = "The ETag that was read; 412 if it is not current."
+
+
+def _in_utc(moment: datetime) -> datetime:
+    if not 2000 <= moment.year < 2200:
+        raise ValueError("Not a time of this or the next century")
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time with its offset, from 2000 to 2199; in UTC once validated."""

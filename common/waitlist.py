@@ -46,11 +46,13 @@ class Freed:
 
     change: Change
     practice: Practice
+    freed_by: str | None = None
+    """The patient who gives the slots up: they are not offered what they just had."""
     writes: list[Write] = field(default_factory=list)
     _asked: set[str] = field(default_factory=set)
 
     def skip(self, entry: WaitlistEntry) -> None:
-        """One who just declined it, or whom it was freed by."""
+        """One who just let it go."""
         self._asked.add(entry.id)
 
     async def pass_on(self, name: str) -> None:
@@ -59,7 +61,9 @@ class Freed:
         if slot is None:
             return
         for entry in await _in_line(self.practice):
-            if entry.id in self._asked or not _fits(entry, slot, _place(self.practice.id, name)):
+            if entry.id in self._asked or entry.patient_id == self.freed_by:
+                continue
+            if not _fits(entry, slot, _place(self.practice.id, name)):
                 continue
             if own := await _booked_meanwhile(entry, self.practice.id):
                 self._asked.add(entry.id)

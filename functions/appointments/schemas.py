@@ -4,7 +4,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from common.models import Prose, Role
 from common.pages import PageQuery
@@ -15,7 +15,7 @@ from common.scheduling import (
     AppointmentStatus,
     AppointmentType,
 )
-from common.schemas import ID_PATTERN, Body, unchanged
+from common.schemas import ID_PATTERN, Body, Moment, unchanged
 
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Minutes = Annotated[int, Field(ge=5, le=720)]
@@ -24,7 +24,7 @@ Reason = Annotated[Prose, Field(max_length=2000)]
 
 class AppointmentCreate(Body):
     doctor_id: Id
-    start: AwareDatetime
+    start: Moment
     """A slot of the doctor's, with time zone: one that `/appointments/available` gave."""
     type: AppointmentType
     reason: Reason
@@ -51,7 +51,7 @@ class Cancellation(Body):
 
 
 class Reschedule(Body):
-    start: AwareDatetime
+    start: Moment
     doctor_id: Id | None = None
     """Left out: the same doctor."""
     type: AppointmentType | None = None
@@ -89,6 +89,14 @@ class AppointmentSummary(BaseModel):
         return cls(appointment_id=appointment.id, **fields, **more)
 
 
+class Calendar(BaseModel):
+    user_id: str
+    start: datetime
+    end: datetime
+    items: list[AppointmentSummary]
+    """By their start, cancelled ones too; 1,000 at most."""
+
+
 class AppointmentPublic(AppointmentSummary):
     reason: str | None
     notes: str | None
@@ -114,10 +122,10 @@ class AppointmentFilter(PageQuery):
     patient_id: Id | None = None
     doctor_id: Id | None = None
     status: AppointmentStatus | None = None
-    from_: Annotated[
-        AwareDatetime | None, Field(alias="from", description="Starting then or later.")
-    ] = None
-    to: Annotated[AwareDatetime | None, Field(description="Starting before then.")] = None
+    from_: Annotated[Moment | None, Field(alias="from", description="Starting then or later.")] = (
+        None
+    )
+    to: Annotated[Moment | None, Field(description="Starting before then.")] = None
     sort: AppointmentSort = AppointmentSort.START
 
 
@@ -125,11 +133,11 @@ class AvailabilityQuery(BaseModel):
     model_config = {"extra": "forbid"}
 
     from_: Annotated[
-        AwareDatetime | date | None,
+        Moment | date | None,
         Field(alias="from", description="A day on the doctor's calendar, or a moment. Now."),
     ] = None
     to: Annotated[
-        AwareDatetime | date | None,
+        Moment | date | None,
         Field(description="That day included, or until that moment; 31 days at most. A week."),
     ] = None
     type: AppointmentType | None = None

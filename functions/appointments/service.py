@@ -411,7 +411,7 @@ async def _passed_on(
     """Offer each slot that the change frees; returns what is to be written with that."""
     if practice is None:
         return []
-    freed = Freed(change, practice)
+    freed = Freed(change, practice, old.patient_id)
     for name in old.slots:
         if name not in kept:
             await freed.pass_on(name)

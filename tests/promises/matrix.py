@@ -1,14 +1,16 @@
 """Who may call what: every operation of the API for six identities. What is not here is refused.
 
 A path's `{user_id}` and `{patient_id}` are the patient's, its `{doctor_id}`
-the doctor's, who is on the patient's care team and entered `{record_id}`;
-both have a counterpart of the same role who is a stranger to them.
+the doctor's, who is on the patient's care team and entered `{record_id}`.
+They have an appointment, `{appointment_id}`; `{fulfilled_id}` is over, and
+`{offered_id}` is the patient's place on the waitlist, with an offer. Both have a
+counterpart of the same role who is a stranger to them.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.client import A_PATIENT, A_PROFILE, A_RECORD, PASSWORD
+from tests.client import A_PATIENT, A_PROFILE, A_RECORD, A_SCHEDULE, PASSWORD
 
 IDENTITIES = ("anonymous", "patient", "other patient", "doctor", "other doctor", "admin")
 
@@ -24,6 +26,11 @@ class Row:
     bodies: dict[str, Any] = field(default_factory=dict)
     """Where an identity has to send another body."""
 
+    @property
+    def template(self) -> str:
+        """The operation as the OpenAPI document names it."""
+        return self.operation.split("?")[0].replace("{offered_id}", "{waitlist_id}")
+
     def body_for(self, identity: str) -> Any:
         return self.bodies.get(identity, self.body)
 
@@ -31,6 +38,13 @@ class Row:
 def _public(operation: str, status: int = 200, body: Any = None) -> Row:
     return Row(operation, (status,) * 6, body)
 
+
+_BOOKING = {
+    "doctor_id": "{doctor_id}",
+    "start": "{free_start}",
+    "type": "video",
+    "reason": "A cough that stays",
+}
 
 ROWS = [
     _public("GET /health/users"),
@@ -118,4 +132,80 @@ ROWS = [
         is_destructive=True,
     ),
     Row("GET /patients/{patient_id}/access-log", (401, 200, 404, 403, 404, 200)),
+    _public("GET /health/appointments"),
+    Row("GET /doctors/{doctor_id}/schedule", (401, 200, 200, 200, 200, 200)),
+    Row("PUT /doctors/{doctor_id}/schedule", (401, 403, 403, 200, 403, 200), A_SCHEDULE),
+    _public("GET /doctors/{doctor_id}/reviews"),
+    # Of a fulfilled visit of the patient's, once.
+    Row(
+        "POST /doctors/{doctor_id}/reviews",
+        (401, 201, 404, 403, 403, 403),
+        {"appointment_id": "{fulfilled_id}", "stars": 5},
+        is_destructive=True,
+    ),
+    Row("GET /doctors/{doctor_id}/metrics", (401, 403, 403, 200, 403, 200)),
+    Row("GET /appointments", (401, 200, 200, 200, 200, 200)),
+    Row(
+        "POST /appointments",
+        (401, 201, 404, 201, 404, 201),
+        {**_BOOKING, "patient_id": "{patient_id}"},
+        is_destructive=True,
+    ),
+    _public("GET /appointments/available/{doctor_id}"),
+    Row("GET /appointments/{appointment_id}", (401, 200, 404, 200, 404, 200)),
+    Row(
+        "PUT /appointments/{appointment_id}",
+        (401, 200, 404, 200, 404, 200),
+        {"notes": "Bring the letter"},
+    ),
+    Row(
+        "DELETE /appointments/{appointment_id}",
+        (401, 204, 404, 204, 404, 204),
+        is_destructive=True,
+    ),
+    Row(
+        "POST /appointments/reschedule/{appointment_id}",
+        (401, 200, 404, 200, 404, 200),
+        {"start": "{free_start}"},
+        is_destructive=True,
+    ),
+    # 409: it is days ahead.
+    Row(
+        "POST /appointments/{appointment_id}/status",
+        (401, 403, 404, 409, 404, 409),
+        {"status": "arrived"},
+    ),
+    Row("GET /appointments/calendar/{user_id}", (401, 200, 404, 404, 404, 200)),
+    Row(
+        "POST /appointments/calendar/{user_id}/feed",
+        (401, 201, 404, 404, 404, 201),
+        is_destructive=True,
+    ),
+    _public("GET /appointments/calendar/{user_id}.ics?token={feed_secret}"),
+    Row("GET /appointments/waitlist", (401, 200, 200, 403, 403, 200)),
+    Row(
+        "POST /appointments/waitlist",
+        (401, 201, 404, 403, 403, 201),
+        {
+            "patient_id": "{patient_id}",
+            "doctor_id": "{doctor_id}",
+            "from": "{free_start}",
+            "to": "{later}",
+        },
+    ),
+    Row(
+        "POST /appointments/waitlist/{offered_id}/accept",
+        (401, 201, 404, 404, 404, 201),
+        is_destructive=True,
+    ),
+    Row(
+        "POST /appointments/waitlist/{offered_id}/decline",
+        (401, 200, 404, 404, 404, 200),
+        is_destructive=True,
+    ),
+    Row(
+        "DELETE /appointments/waitlist/{offered_id}",
+        (401, 204, 404, 404, 404, 204),
+        is_destructive=True,
+    ),
 ]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from common.appointments import appointments
+from common.firestore import Batch
 from tests.client import (
     Api,
     Person,
@@ -14,7 +16,10 @@ from tests.client import (
     a_record,
     admit,
     an_email,
+    book,
+    free_starts,
     make_admin,
+    put_schedule,
     register,
 )
 from tests.promises.matrix import IDENTITIES, ROWS, Row
@@ -25,7 +30,8 @@ class Six:
     """One person of each identity, and what exists between them."""
 
     people: dict[str, Person | None]
-    record_id: str
+    words: dict[str, str]
+    """What stands in braces in the matrix, of what exists between them."""
 
     def __getitem__(self, identity: str) -> Person:
         person = self.people[identity]
@@ -36,7 +42,9 @@ class Six:
 async def six(api: Api, row: Row | None = None) -> Six:
     """For a row that is no patient's, without the patients' records."""
     admin = await make_admin(api)
-    is_clinical = row is None or "/patients" in row.operation
+    is_clinical = row is None or any(
+        name in row.operation for name in ("/patients", "/appointments", "/reviews")
+    )
     a_person = a_patient if is_clinical else register
     people: dict[str, Person | None] = {
         "anonymous": None,
@@ -46,12 +54,38 @@ async def six(api: Api, row: Row | None = None) -> Six:
         "other doctor": await a_listed_doctor(api, admin),
         "admin": admin,
     }
-    found = Six(people, "")
+    found = Six(people, {})
+    await put_schedule(api, found["doctor"])
     if is_clinical:
         await admit(api, found["patient"], found["doctor"])
         record = await a_record(api, found["patient"], found["doctor"])
-        found.record_id = record["record_id"]
+        found.words["record_id"] = record["record_id"]
+        await _meet(api, found)
     return found
+
+
+async def _meet(api: Api, six: Six) -> None:
+    """A visit that is over, one that lies ahead, and an offer from the waitlist."""
+    patient, doctor = six["patient"], six["doctor"]
+    starts = await free_starts(api, doctor)
+    over, ahead = [await book(api, patient, doctor, start) for start in starts[:2]]
+    given_up = await book(api, six["other patient"], doctor, starts[2])
+    batch = Batch()  # as if its time had come
+    batch.update(appointments.path(over["appointment_id"]), {"status": "fulfilled"})
+    await batch.commit()
+    wish = {"doctor_id": doctor.uid, "from": starts[2], "to": starts[4]}
+    joined = await api.post("/v1/appointments/waitlist", patient, json=wish)
+    path = f"/v1/appointments/{given_up['appointment_id']}"
+    assert (await api.delete(path, six["other patient"])).status_code == 204
+    feed = await api.post(f"/v1/appointments/calendar/{patient.uid}/feed", patient)
+    six.words |= {
+        "fulfilled_id": over["appointment_id"],
+        "appointment_id": ahead["appointment_id"],
+        "offered_id": joined.json()["waitlist_id"],
+        "feed_secret": feed.json()["url"].partition("token=")[2],
+        "free_start": starts[10],
+        "later": starts[-1],
+    }
 
 
 async def ask(api: Api, row: Row, identity: str, six: Six) -> httpx.Response:
@@ -60,7 +94,6 @@ async def ask(api: Api, row: Row, identity: str, six: Six) -> httpx.Response:
     words = {
         "user_id": patient.uid,
         "patient_id": patient.uid,
-        "record_id": six.record_id,
         "doctor_id": doctor.uid,
         "specialty": "cardiology",
         "token": f"token-{secrets.token_hex(12)}",
@@ -68,6 +101,7 @@ async def ask(api: Api, row: Row, identity: str, six: Six) -> httpx.Response:
         "email": an_email(),
         "patient_email": patient.email,
         "refresh_token": patient.refresh_token,
+        **six.words,
     }
     body = json.dumps(row.body_for(identity))
     if "{new_doctor_id}" in body:

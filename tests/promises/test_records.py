@@ -35,6 +35,14 @@ async def test_p16_every_combination_of_filters_has_a_declared_index(
     patient_filters = ["q=ana", "is_archived=true"]
     history_filters = ["type=note", "from=2020-01-01", "to=2026-01-01"]
     patient, doctor = await a_patient(api), await a_listed_doctor(api, admin)
+    visit_filters = [
+        f"patient_id={patient.uid}",
+        f"doctor_id={doctor.uid}",
+        "status=booked",
+        "from=2026-01-01T00:00:00Z",
+        "to=2027-01-01T00:00:00Z",
+        "sort=-start",
+    ]
     for path, who, filters in (
         ("/v1/users", admin, user_filters),
         ("/v1/doctors", admin, doctor_filters),
@@ -43,6 +51,15 @@ async def test_p16_every_combination_of_filters_has_a_declared_index(
         (f"/v1/patients/{patient.uid}/history", patient, history_filters),
         (f"/v1/patients/{patient.uid}/access-log", patient, []),
         (f"/v1/patients/{patient.uid}/care-team", patient, []),
+        ("/v1/appointments", patient, visit_filters),
+        ("/v1/appointments", doctor, visit_filters),
+        ("/v1/appointments", admin, visit_filters),
+        ("/v1/appointments/waitlist", patient, ["status=waiting"]),
+        ("/v1/appointments/waitlist", admin, ["status=waiting", f"patient_id={patient.uid}"]),
+        (f"/v1/appointments/calendar/{doctor.uid}", doctor, []),
+        (f"/v1/appointments/calendar/{patient.uid}", patient, []),
+        (f"/v1/doctors/{doctor.uid}/reviews", admin, []),
+        (f"/v1/doctors/{doctor.uid}/metrics", doctor, []),
     ):
         for size in range(len(filters) + 1):
             for chosen in itertools.combinations(filters, size):

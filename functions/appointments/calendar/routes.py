@@ -10,8 +10,9 @@ from common.preconditions import is_unchanged
 from common.problems import NotFound, responses
 from common.schemas import ID_PATTERN
 
+from ..schemas import Calendar
 from . import service
-from .schemas import ICS, Calendar, CalendarQuery, Feed
+from .schemas import ICS, CalendarQuery, Feed
 
 router = APIRouter(tags=["calendars"])
 

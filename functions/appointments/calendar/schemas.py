@@ -5,16 +5,15 @@ and with which doctor, never why, and to a doctor never with whom.
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from common.models import Record, Role
 from common.scheduling import Appointment, AppointmentStatus, AppointmentType
+from common.schemas import Moment
 from common.zones import zone
-
-from ..schemas import AppointmentSummary
 
 ICS = "text/calendar; charset=utf-8"
 
@@ -28,16 +27,8 @@ class CalendarFeed(Record):
 class CalendarQuery(BaseModel):
     model_config = {"extra": "forbid"}
 
-    from_: Annotated[AwareDatetime | None, Field(alias="from", description="Now.")] = None
-    to: Annotated[AwareDatetime | None, Field(description="A month later; 93 days at most.")] = None
-
-
-class Calendar(BaseModel):
-    user_id: str
-    start: datetime
-    end: datetime
-    items: list[AppointmentSummary]
-    """By their start, cancelled ones too; 1,000 at most."""
+    from_: Annotated[Moment | None, Field(alias="from", description="Now.")] = None
+    to: Annotated[Moment | None, Field(description="A month later; 93 days at most.")] = None
 
 
 class Feed(BaseModel):

@@ -11,9 +11,9 @@ from common.firestore import now
 from common.models import AuditEvent, Role
 from common.problems import Invalid, NotFound
 
-from ..schemas import AppointmentSummary
+from ..schemas import AppointmentSummary, Calendar
 from . import repository
-from .schemas import Calendar, CalendarFeed, CalendarQuery, Feed, to_ics
+from .schemas import CalendarFeed, CalendarQuery, Feed, to_ics
 
 _MOST = 1000
 _LONGEST = timedelta(days=93)

@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from common.models import Prose, Specialty
 from common.pages import PageQuery
 from common.scheduling import AppointmentType, Offer, WaitlistEntry, WaitlistStatus
-from common.schemas import ID_PATTERN, Body
+from common.schemas import ID_PATTERN, Body, Moment
 
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 
@@ -16,9 +16,9 @@ Id = Annotated[str, Field(pattern=ID_PATTERN)]
 class WaitlistJoin(Body):
     doctor_id: Id | None = None
     specialty: Specialty | None = None
-    from_: Annotated[AwareDatetime, Field(alias="from")]
+    from_: Annotated[Moment, Field(alias="from")]
     """The earliest start."""
-    to: AwareDatetime
+    to: Moment
     """The latest end."""
     type: AppointmentType = AppointmentType.IN_PERSON
     auto_book: bool = False
