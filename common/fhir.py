@@ -33,6 +33,7 @@ from common.clinical import (
     PatientPrivate,
 )
 from common.models import Doctor
+from common.scheduling import Appointment, AppointmentPrivate, WaitlistEntry
 
 MEDIA_TYPE = "application/fhir+json"
 
@@ -319,6 +320,47 @@ def _component(measured: Measurement) -> Resource:
 
 
 # ---------------------------------------------------------------- doctors and others who wrote
+
+
+def of_appointment(visit: Appointment, why: AppointmentPrivate) -> Resource:
+    """Appointment. Without the doctor's private notes: they are no part of the patient's record."""
+    return _filled(
+        resourceType="Appointment",
+        id=visit.id,
+        meta=_meta(None, visit.update_time),
+        status=visit.status.value,
+        appointmentType={"text": visit.type.value},
+        reasonCode=[{"text": why.reason}] if why.reason else None,
+        cancelationReason={"text": why.cancellation_reason} if why.cancellation_reason else None,
+        comment=why.notes,
+        created=_instant(visit.create_time),
+        start=_instant(visit.start),
+        end=_instant(visit.end),
+        minutesDuration=int((visit.end - visit.start).total_seconds()) // 60,
+        participant=[
+            {"actor": _to("Patient", visit.patient_id), "status": "accepted"},
+            {"actor": _to("Practitioner", visit.doctor_id), "status": "accepted"},
+        ],
+    )
+
+
+def of_wait(entry: WaitlistEntry) -> Resource:
+    """A place on the waitlist: an Appointment that has no time yet."""
+    participants = [{"actor": _to("Patient", entry.patient_id), "status": "accepted"}]
+    if entry.doctor_id:
+        doctor = {"actor": _to("Practitioner", entry.doctor_id), "status": "needs-action"}
+        participants.append(doctor)
+    return _filled(
+        resourceType="Appointment",
+        id=entry.id,
+        meta=_meta(None, entry.update_time),
+        status="waitlist",
+        appointmentType={"text": entry.type.value},
+        specialty=[{"text": entry.specialty.display}] if entry.specialty else None,
+        created=_instant(entry.create_time),
+        requestedPeriod=[{"start": _instant(entry.from_time), "end": _instant(entry.to_time)}],
+        participant=participants,
+    )
 
 
 def of_doctor(doctor: Doctor) -> Resource:

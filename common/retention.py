@@ -10,23 +10,37 @@ from datetime import datetime
 
 from common import audit, crypto
 from common.access import access_grants
+from common.appointments import (
+    appointments,
+    booked_days,
+    booked_slots,
+    feeds,
+    reviews,
+    waitlist,
+)
 from common.auth import Principal
 from common.clinical import HistoryRecord, Patient
-from common.firestore import Batch, now
+from common.firestore import Batch, Where, now
 from common.models import Record
 from common.patients import break_glass, history, versions
+from common.reminders import plans
+from common.scheduling import Appointment
 from common.settings import settings
 
 _AT_ONCE = 200
 """Deletions in one batch; with their audit events they are twice as many writes."""
 
 
-def kept_until(patient: Patient, newest: HistoryRecord | None) -> datetime | None:
+def kept_until(
+    patient: Patient, newest: HistoryRecord | None, last_visit: Appointment | None
+) -> datetime | None:
     """When the whole record may be deleted at the earliest; None if nothing clinical was ever in it.
 
-    `newest` is the history record that was changed last.
+    `newest` is the history record that was changed last, `last_visit` the appointment that begins last.
     """
     ends = []
+    if last_visit is not None:
+        ends.append(_visit_kept_until(last_visit))
     if newest is not None:
         ends.append(settings().retention.end("history", newest.update_time))
     if patient.clinical_time is not None:
@@ -47,6 +61,22 @@ def is_profile_due(patient: Patient, moment: datetime) -> bool:
         return False
     last = max(patient.update_time, patient.archive_time)
     return settings().retention.end("patients", last) <= moment
+
+
+def is_visit_due(last_visit: Appointment | None, moment: datetime) -> bool:
+    """Whether no appointment keeps the profile any more."""
+    return last_visit is None or _visit_kept_until(last_visit) <= moment
+
+
+def _visit_kept_until(visit: Appointment) -> datetime:
+    return settings().retention.end("appointments", max(visit.end, visit.update_time))
+
+
+async def last_visit(patient_id: str) -> Appointment | None:
+    """The appointment that begins last, whatever became of it."""
+    where: Where = [("patient_id", "==", patient_id)]
+    found = await appointments.find(where=where, order=[("start", "DESCENDING")], limit=1)
+    return found[0] if found else None
 
 
 async def delete_all(
@@ -136,12 +166,48 @@ async def finish_erasure(patient: Patient, reason: str, actor: Principal | None 
             yield grant
         async for emergency in break_glass.all_(patient.id):
             yield emergency
+        async for day in booked_days.all_(patient.id):
+            yield day
+        of_patient: Where = [("patient_id", "==", patient.id)]
+        async for review in reviews.all_(where=of_patient, everywhere=True):
+            yield review
+        if (feed := await feeds.get(patient.id)) is not None:
+            yield feed
+
+    def subject(each: Record) -> str:
+        return patient.id
 
     deleted = await delete_history(patient, history.all_(patient.id), reason, actor)
-    deleted += await delete_all(rest(), "patients.purge", reason, lambda each: patient.id, actor)
+    for action, records in (
+        ("appointments.purge", _visits_of(patient.id)),
+        ("waitlist.purge", _waits_of(patient.id)),
+        ("patients.purge", rest()),
+    ):
+        deleted += await delete_all(records, action, reason, subject, actor)
     return deleted + await delete_all(
         _one(patient), "patients.purge", reason, lambda each: patient.id, actor
     )
+
+
+async def _visits_of(patient_id: str) -> AsyncIterator[Record]:
+    """Each appointment after all that hangs on it: its slots, its reminders."""
+    async for visit in appointments.all_(where=[("patient_id", "==", patient_id)]):
+        for name in visit.slots:
+            slot = await booked_slots.get(visit.doctor_id, name)
+            if slot is not None and slot.appointment_id == visit.id:
+                yield slot
+        if (plan := await plans.get(visit.id)) is not None:
+            yield plan
+        yield visit
+
+
+async def _waits_of(patient_id: str) -> AsyncIterator[Record]:
+    async for entry in waitlist.all_(where=[("patient_id", "==", patient_id)]):
+        if entry.offer is not None:
+            slot = await booked_slots.get(entry.offer.doctor_id, entry.offer.slot)
+            if slot is not None and slot.waitlist_id == entry.id:
+                yield slot
+        yield entry
 
 
 async def _one(record: Record) -> AsyncIterator[Record]:

@@ -268,6 +268,21 @@ class BookedDay(Record):
         return [str(start.date() + timedelta(days=n)) for n in range(days.days + 1)]
 
 
+class CalendarFeed(Record):
+    """`calendar_feeds/{user_id}`: of its secret, only a hash."""
+
+    secret_digest: str
+
+
+class Review(Record):
+    """`doctors/{doctor_id}/reviews/{appointment_id}`: named so, a visit has one at most."""
+
+    patient_id: str
+    stars: int
+    comment: str | None = None
+    """Written to be read by everybody."""
+
+
 # ---------------------------------------------------------------- waitlist
 
 

@@ -108,6 +108,28 @@ def verify_audit(
 
 
 @cli.command()
+def check_zones() -> None:
+    """List appointments whose local time the installed time zone database moves; exits with 1 if any."""
+    from ops.check_zones import check_zones
+
+    with console.status("Reading the appointments ahead …"):
+        report = asyncio.run(check_zones())
+    for moved in report.moved:
+        console.print(
+            f"[red]✗[/] {moved.appointment_id} of doctor {moved.doctor_id}: made for "
+            f"{moved.was_for} {moved.time_zone} (database {moved.zone_version}), "
+            f"now at {moved.is_at}"
+        )
+    console.print(
+        f"{report.looked_at} appointments ahead, {len(report.moved)} moved by database "
+        f"{report.version}"
+    )
+    if report.moved:
+        console.print("Move each with its patient: POST /v1/appointments/reschedule/{id}.")
+        raise typer.Exit(1)
+
+
+@cli.command()
 def reapply_erasures() -> None:
     """After a restore from a copy: erase again who had been erased since."""
     from ops.reapply_erasures import reapply_erasures

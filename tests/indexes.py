@@ -43,6 +43,8 @@ def is_declared(shape: Shape) -> bool:
     order = _without_final_name(shape.order)
     # A range needs no index beyond that of the order, which must begin with its field.
     ranged = {field for field, operator in shape.filters if operator in _RANGES}
+    if len(ranged) == 1 and not order:  # as Firestore takes it then
+        order = tuple((field, "ASCENDING") for field in ranged)
     if ranged and ranged != {field for field, _ in order[:1]}:
         return False
     wanted = {(field, _KIND[op]) for field, op in shape.filters if op not in _RANGES}

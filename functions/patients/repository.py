@@ -5,6 +5,7 @@ from typing import Any
 
 from common import audit
 from common.access import access_grants, is_current, repeated
+from common.appointments import appointments, waitlist
 from common.auth import users
 from common.clinical import AccessGrant, HistoryRecord, Patient
 from common.crypto import Vault
@@ -14,6 +15,7 @@ from common.idempotency import Once
 from common.models import AuditEvent, Doctor, Role
 from common.pages import PageQuery
 from common.patients import history, patients, versions
+from common.scheduling import Appointment, WaitlistEntry, WaitlistStatus
 
 _BY_NAME: Order = [("name_key", "ASCENDING")]
 
@@ -102,6 +104,19 @@ def records(patient_id: str) -> AsyncIterator[HistoryRecord]:
 def versions_of(record: HistoryRecord, patient_id: str) -> AsyncIterator[HistoryRecord]:
     """What the record said before, oldest first."""
     return versions.all_(patient_id, record.id)
+
+
+def visits(patient_id: str) -> AsyncIterator[Appointment]:
+    """All appointments, by their start."""
+    where: Where = [("patient_id", "==", patient_id)]
+    return appointments.all_(where=where, order=[("start", "ASCENDING")])
+
+
+async def waits(patient_id: str) -> AsyncIterator[WaitlistEntry]:
+    """What the patient still waits for."""
+    async for entry in waitlist.all_(where=[("patient_id", "==", patient_id)]):
+        if entry.status in (WaitlistStatus.WAITING, WaitlistStatus.OFFERED):
+            yield entry
 
 
 def grants_of(patient_id: str) -> AsyncIterator[AccessGrant]:

@@ -24,6 +24,7 @@ from common.problems import (
     PatientExists,
     RetentionNotOver,
 )
+from common.scheduling import AppointmentPrivate
 
 from . import policy, repository
 from .schemas import (
@@ -295,7 +296,10 @@ async def erase(admin: Principal, patient_id: str) -> None:
     if not patient.is_being_erased:
         if patient.has_legal_hold:
             raise await _kept(admin, patient, LegalHold())
-        end = retention.kept_until(patient, await repository.newest_record(patient_id))
+        newest, last_visit = await asyncio.gather(
+            repository.newest_record(patient_id), retention.last_visit(patient_id)
+        )
+        end = retention.kept_until(patient, newest, last_visit)
         if end is not None and end > now():
             raise await _kept(admin, patient, RetentionNotOver(f"Kept until {end:%Y-%m-%d}."))
         patient = await retention.begin_erasure(patient, "erasure", admin)
@@ -351,6 +355,13 @@ async def _everything(patient: Patient, vault: Vault) -> AsyncIterator[dict[str,
                 said = vault.open_all(version.path, version.sealed, HistoryPrivate)
                 for resource in fhir.of_record(patient.id, record.id, version, said):
                     yield resource
+    async for visit in repository.visits(patient.id):
+        people.add(visit.doctor_id)
+        why = vault.open_all(visit.path, visit.sealed, AppointmentPrivate)
+        yield fhir.of_appointment(visit, why)
+    async for entry in repository.waits(patient.id):
+        people |= {entry.doctor_id} if entry.doctor_id else set()
+        yield fhir.of_wait(entry)
     for uid in sorted(people):
         doctor = await repository.doctor(uid)
         if doctor is not None:

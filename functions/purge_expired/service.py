@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import TypeVar
 
 from common import retention
@@ -87,10 +88,17 @@ async def _purge_patient(patient: Patient) -> int:
                 yield record
 
     deleted = await retention.delete_history(patient, due(), _REASON)
-    if retention.is_profile_due(patient, moment) and not await repository.has_history(patient.id):
+    if await _is_profile_due(patient, moment):
         patient = await retention.begin_erasure(patient, _REASON)
         deleted += await retention.finish_erasure(patient, _REASON)
     return deleted
+
+
+async def _is_profile_due(patient: Patient, moment: datetime) -> bool:
+    """The profile goes last: after the history, and when no appointment keeps it."""
+    if not retention.is_profile_due(patient, moment) or await repository.has_history(patient.id):
+        return False
+    return retention.is_visit_due(await retention.last_visit(patient.id), moment)
 
 
 async def _purge_access(deadline: float) -> int:

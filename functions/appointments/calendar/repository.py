@@ -3,14 +3,10 @@
 from datetime import datetime
 
 from common import audit
-from common.appointments import appointments
-from common.firestore import Batch, Collection, Where
+from common.appointments import appointments, feeds
+from common.firestore import Batch, Where
 from common.models import AuditEvent, Role
-from common.scheduling import Appointment
-
-from .schemas import CalendarFeed
-
-feeds = Collection(CalendarFeed, "calendar_feeds")
+from common.scheduling import Appointment, CalendarFeed
 
 
 async def between(

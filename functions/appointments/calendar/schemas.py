@@ -10,18 +10,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from common.models import Record, Role
+from common.models import Role
 from common.scheduling import Appointment, AppointmentStatus, AppointmentType
 from common.schemas import Moment
 from common.zones import zone
 
 ICS = "text/calendar; charset=utf-8"
-
-
-class CalendarFeed(Record):
-    """`calendar_feeds/{user_id}`: of its secret, only a hash."""
-
-    secret_digest: str
 
 
 class CalendarQuery(BaseModel):

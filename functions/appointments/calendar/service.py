@@ -10,10 +10,11 @@ from common.auth import Principal, accounts
 from common.firestore import now
 from common.models import AuditEvent, Role
 from common.problems import Invalid, NotFound
+from common.scheduling import CalendarFeed
 
 from ..schemas import AppointmentSummary, Calendar
 from . import repository
-from .schemas import CalendarFeed, CalendarQuery, Feed, to_ics
+from .schemas import CalendarQuery, Feed, to_ics
 
 _MOST = 1000
 _LONGEST = timedelta(days=93)
@@ -51,6 +52,7 @@ async def feed(user_id: str, secret: str) -> bytes:
     found = await repository.feed(user_id)
     if found is None or not hmac.compare_digest(found.secret_digest, _digest(secret)):
         raise NotFound
+    accounts.forget(user_id)  # no token tells how fresh this is
     account = await accounts.get(user_id)
     if not account.is_active or account.role is None:
         raise NotFound

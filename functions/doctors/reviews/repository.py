@@ -3,18 +3,14 @@
 from typing import Any
 
 from common import audit, metrics
-from common.appointments import appointments
+from common.appointments import appointments, reviews
 from common.directory import doctors
-from common.firestore import Batch, Collection, plus
+from common.firestore import Batch, plus
 from common.idempotency import Once
 from common.models import AuditEvent, Doctor
 from common.pages import PageQuery
 from common.problems import NotFound, RecordChanged
-from common.scheduling import Appointment
-
-from .schemas import Review
-
-reviews = Collection(Review, "doctors/{}/reviews")
+from common.scheduling import Appointment, Review
 
 
 async def doctor(doctor_id: str) -> Doctor | None:

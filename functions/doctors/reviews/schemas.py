@@ -5,17 +5,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from common.models import Prose, Record
+from common.models import Prose
+from common.scheduling import Review
 from common.schemas import ID_PATTERN, Body
-
-
-class Review(Record):
-    """`doctors/{doctor_id}/reviews/{appointment_id}`: named so, a visit has one at most."""
-
-    patient_id: str
-    stars: int
-    comment: str | None = None
-    """Written to be read by everybody."""
 
 
 class ReviewCreate(Body):

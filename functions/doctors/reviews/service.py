@@ -7,12 +7,12 @@ from common.idempotency import Once
 from common.models import Role
 from common.pages import PageQuery
 from common.problems import AlreadyExists, Forbidden, NotFound, NotVisited, ReviewExists
-from common.scheduling import AppointmentStatus
+from common.scheduling import AppointmentStatus, Review
 
 from .. import policy
 from ..schemas import FEWEST_RATINGS
 from . import repository
-from .schemas import Review, ReviewCreate, ReviewOwn, ReviewPublic
+from .schemas import ReviewCreate, ReviewOwn, ReviewPublic
 
 
 async def list_(
