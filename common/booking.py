@@ -305,6 +305,16 @@ class Change:
             waitlist_id=entry.id,
         )
 
+    async def look_if_contended(self) -> None:
+        """Where others lost a slot a moment ago, look before all is prepared to lose it too.
+
+        Raises `SlotTaken`, or what the first request with this key was answered.
+        """
+        for place in self._places:
+            if not place.is_held and _is_contended(place) and await self._is_taken(place):
+                await self._once.replay()
+                raise await _slot_taken(place)
+
     async def commit(self, write: Callable[[Batch], None]) -> Committed:
         """Make it happen, with all that `write` adds to the batch.
 
@@ -380,7 +390,26 @@ class Change:
         return any(slot is not None for slot in found)
 
 
+_lost: dict[str, float] = {}
+"""Slots that somebody has just lost on this instance, and until when that counts as just now."""
+
+_MOST_LOST = 10_000
+
+
+def _is_contended(place: Place) -> bool:
+    moment = time.monotonic()
+    return any(_lost.get(_slot_path(place, slot), 0.0) > moment for slot in place.slots)
+
+
+def _slot_path(place: Place, slot: Slot) -> str:
+    return booked_slots.path(place.practice.id, slot_name(slot))
+
+
 async def _slot_taken(place: Place) -> SlotTaken:
+    if len(_lost) >= _MOST_LOST:
+        _lost.clear()
+    for slot in place.slots:
+        _lost[_slot_path(place, slot)] = time.monotonic() + 2
     free = await next_free(
         place.practice, place.appointment.start, place.appointment.type, place.minutes
     )

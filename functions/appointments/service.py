@@ -138,6 +138,9 @@ async def book(
         appointment = booking.new_appointment(
             practice, patient, slots, wish.duration_minutes, wish.type, caller.uid
         )
+        taking = Change(once)
+        taking.take(Place(practice, appointment, slots, wish.duration_minutes, read_at))
+        await taking.look_if_contended()
         vault = await crypto.vault_of(patient_id)
         private = AppointmentPrivate(reason=wish.reason)
         appointment.sealed = vault.seal_all(appointment.path, private)
@@ -151,9 +154,6 @@ async def book(
             once.remember(batch, 201, answer, f"/v1/{appointment.path}", vault)
             audit.add(batch, _event(caller, "appointments.create", appointment))
 
-        taking = Change(once)
-        minutes = wish.duration_minutes
-        taking.take(Place(practice, appointment, slots, minutes, read_at))
         await taking.commit(write)
         access.forget(patient_id, practice.id)
         return appointment, answer

@@ -10,7 +10,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it remarks on every child th
 
 from rich.console import Console
 
-from tests.bench import memory, operations, starts, throughput, token_check
+from tests.bench import booking, growth, memory, operations, starts, throughput, token_check
 from tests.bench.table import Row, table_of
 from tests.bench.world import a_world, stored_documents
 
@@ -46,10 +46,14 @@ async def _measure(console: Console) -> tuple[list[Row], list[str]]:
             add(throughput.on_the_emulator(world))
             status.update("Requests on a stub of Firestore …")
             add(throughput.on_the_stub(world, await stored_documents(world)))
+            status.update("Bookings …")
+            add(booking.measure(world, *await booking.prepare(world.platform)))
             status.update("Starts …")
             add(starts.measure(world))
             status.update("Memory …")
             add(memory.measure(world))
+        status.update("100,000 appointments …")
+        add(await asyncio.to_thread(growth.measure))
         status.update("Firestore operations …")
         await asyncio.to_thread(operations.measure)
         notes.append("Reads and writes of every route are in docs/operations.md.")

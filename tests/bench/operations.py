@@ -59,7 +59,7 @@ def _served(row: Row) -> str:
 async def _warm(api: Api, row: Row, who: str, people: Six) -> None:
     if row.is_destructive and who != "anonymous":
         path = row.operation.split("/")[1].split("/")[0]
-        if path in ("users", "doctors", "patients"):
+        if path in ("users", "doctors", "patients", "appointments"):
             await api.get(f"/v1/{path}", people[who])
     elif not row.is_destructive:
         await ask(api, row, who, people)

@@ -39,6 +39,7 @@ class World:
             "users": "/users/me",
             "doctors": f"/doctors/{self.doctor_id}",
             "patients": f"/patients/{self.caller_uid}",
+            "appointments": "/appointments",
         }
 
 
