@@ -10,16 +10,15 @@ from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any, Generic, Literal, TypeVar
 
-from google.cloud.firestore_v1.async_batch import AsyncWriteBatch
-from google.cloud.firestore_v1.async_document import AsyncDocumentReference
 from google.cloud.firestore_v1.async_query import AsyncQuery
 from google.cloud.firestore_v1.base_query import FieldFilter
-from google.cloud.firestore_v1.transforms import Increment, Maximum
+from google.cloud.firestore_v1.types import common as common_types
 from google.cloud.firestore_v1.types import document as document_types
+from google.cloud.firestore_v1.types import write as write_types
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
 
-from common import pages
+from common import documents, pages
 from common.clients import DEFAULT_DATABASE, firestore_client
 from common.documents import decoded
 from common.models import Record
@@ -27,7 +26,7 @@ from common.problems import AlreadyExists, Busy, NotFound, RecordChanged
 from common.rpc import (
     DEADLINE,
     calling,
-    committing,
+    commit,
     get_document,
     retried,
     revision_at,
@@ -37,6 +36,13 @@ from common.rpc import (
 R = TypeVar("R", bound=Record)
 
 ANY_REVISION = "*"
+
+_Document = document_types.Document.pb()
+_Mask = common_types.DocumentMask.pb()
+_Precondition = common_types.Precondition.pb()
+_Write = write_types.Write.pb()
+
+plus, at_least = documents.Plus, documents.AtLeast
 
 Where = Sequence[tuple[str, str, Any]]
 Order = Sequence[tuple[str, Literal["ASCENDING", "DESCENDING"]]]
@@ -197,16 +203,6 @@ def _timestamp(time: Any) -> Timestamp:
     return time if isinstance(time, Timestamp) else time.timestamp_pb()
 
 
-def plus(by: int) -> Any:
-    """As a field's new value: so much more than it is."""
-    return Increment(by)
-
-
-def at_least(value: int) -> Any:
-    """As a field's new value: this, unless it is more."""
-    return Maximum(value)
-
-
 @dataclass
 class Committed:
     """What a batch's commit gave back: a revision per path, new values per increment."""
@@ -224,8 +220,9 @@ class Batch:
     """
 
     def __init__(self, database: str = DEFAULT_DATABASE) -> None:
-        self._client = firestore_client(database)
-        self._batch = AsyncWriteBatch(self._client)
+        self._database = database
+        self._root = f"{firestore_client(database)._database_string}/documents/"
+        self._writes: list[Any] = []
         self._paths: list[str] = []
         self._created: list[tuple[Record, str]] = []
         self._settled: list[Callable[[bool | None], None]] = []
@@ -234,15 +231,21 @@ class Batch:
         return len(self._paths)
 
     def create(self, path: str, document: Record) -> None:
-        self._batch.create(self._reference(path), storable(document))
+        self._put(path, document, _Precondition(exists=False))
+
+    def put(self, path: str, document: Record) -> None:
+        """Store the document in place of what is there, if anything is."""
+        self._put(path, document, None)
+
+    def _put(self, path: str, document: Record, condition: Any) -> None:
+        fields = documents.fields_of(dict(document))
+        update = _Document(name=self._name(path), fields=fields)
+        self._writes.append(_Write(update=update, current_document=condition))
         self._created.append((document, path))
 
     def update(self, path: str, fields: Mapping[str, Any], revision: str = ANY_REVISION) -> None:
         """Change these fields, `a.b` within a map; a mapping replaces the whole field."""
-        option = None
-        if revision != ANY_REVISION:
-            option = self._client.write_option(last_update_time=timestamp_of(revision))
-        self._batch.update(self._reference(path), storable(fields), option=option)
+        self._change(path, documents.changed(fields), _required(revision))
 
     def verify(self, path: str, unchanged: Mapping[str, Any], revision: str) -> None:
         """Insist on a document's revision without giving it another.
@@ -254,23 +257,29 @@ class Batch:
 
     def merge(self, path: str, fields: Mapping[str, Any]) -> None:
         """Set these fields, making the document if it is not there."""
-        self._batch.set(self._reference(path), storable(fields), merge=True)
+        self._change(path, documents.merged(fields), None)
 
-    def put(self, path: str, document: Record) -> None:
-        """Store the document in place of what is there, if anything is."""
-        self._batch.set(self._reference(path), storable(document))
-        self._created.append((document, path))
+    def _change(self, path: str, change: documents.Change, condition: Any) -> None:
+        update = _Document(name=self._name(path), fields=change.fields)
+        self._writes.append(
+            _Write(
+                update=update,
+                update_mask=_Mask(field_paths=change.paths),
+                update_transforms=change.transforms,
+                current_document=condition,
+            )
+        )
 
     def delete(self, path: str, *, must_exist: bool = False, revision: str = ANY_REVISION) -> None:
         """With `must_exist`, who comes second gets `NotFound`."""
-        option = self._client.write_option(exists=True) if must_exist else None
-        if revision != ANY_REVISION:
-            option = self._client.write_option(last_update_time=timestamp_of(revision))
-        self._batch.delete(self._reference(path), option=option)
+        condition = None
+        if must_exist or revision != ANY_REVISION:
+            condition = _required(revision)
+        self._writes.append(_Write(delete=self._name(path), current_document=condition))
 
     def increment(self, path: str, by: int, fields: Mapping[str, Any]) -> None:
         """Add to the document's `count`, making the document if it is not there."""
-        self.merge(path, {**fields, "count": plus(by)})
+        self.merge(path, {**fields, "count": documents.Plus(by)})
 
     def when_settled(self, told: Callable[[bool | None], None]) -> None:
         """Have `told` called when it is known whether the writes happened; None if it can't be."""
@@ -279,7 +288,7 @@ class Batch:
     async def commit(self) -> Committed:
         happened: bool | None = None
         try:
-            results = await committing(self._batch.commit(retry=None, timeout=DEADLINE))
+            results = await commit(self._writes, self._database)
             happened = True
         except (AlreadyExists, NotFound, RecordChanged, Busy):
             happened = False
@@ -289,21 +298,28 @@ class Batch:
                 told(happened)
         committed = Committed()
         for path, result in zip(self._paths, results, strict=True):
-            if result.update_time is not None:
-                committed.revisions[path] = revision_at(result.update_time.timestamp_pb())
+            if result.HasField("update_time"):
+                committed.revisions[path] = revision_at(result.update_time)
             for value in result.transform_results:
                 committed.counts[path] = value.integer_value
         for record, path in self._created:
             record.stored_as(path, committed.revisions[path])
         return committed
 
-    def _reference(self, path: str) -> AsyncDocumentReference:
+    def _name(self, path: str) -> str:
         self._paths.append(path)
-        return self._client.document(path)
+        return self._root + path
+
+
+def _required(revision: str) -> Any:
+    """That the document is there, in this revision."""
+    if revision == ANY_REVISION:
+        return _Precondition(exists=True)
+    return _Precondition(update_time=timestamp_of(revision))
 
 
 def storable(value: Any) -> Any:
-    """Plain values that Firestore takes: models as maps, enums by value, days as text."""
+    """As `documents.encoded`, for the library's own queries: plain values."""
     if isinstance(value, BaseModel):
         return storable(dict(value))
     if isinstance(value, Mapping):

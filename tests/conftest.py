@@ -81,6 +81,7 @@ async def trail_of(platform: Platform) -> Verified:
     """Promise 23, for the whole suite: its audit trail, against what the functions logged."""
     clients.firestore_client.cache_clear()  # this is another event loop
     rpc._getter.cache_clear()
+    rpc._committer.cache_clear()
     logs = [platform.run_dir / "logs" / f"{name}.log" for name in platform.functions]
     return await verify_audit(*(log.read_text(errors="replace").splitlines() for log in logs))
 

@@ -25,7 +25,7 @@ PARTS = {
     for service in SERVICES
 }
 MAY_USE_FASTAPI = {"app", "auth", "problems", "limits", "idempotency"}
-MAY_USE_GOOGLE = {"firestore", "rpc", "clients", "push"}
+MAY_USE_GOOGLE = {"firestore", "documents", "rpc", "clients", "push"}
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
