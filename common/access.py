@@ -13,7 +13,7 @@ from typing import Any
 from common import audit
 from common.auth import Principal
 from common.clinical import AccessGrant, Ground, Patient
-from common.directory import doctors, name_keys
+from common.directory import doctors
 from common.firestore import Batch, Collection, at_least, now
 from common.models import Role
 from common.problems import NotFound
@@ -35,7 +35,7 @@ _REPEATED = ("name", "birth_date", "sex", "is_archived")
 def repeated(patient: Patient) -> dict[str, Any]:
     """What a grant repeats of its patient, for the doctor's list."""
     shown = {name: getattr(patient, name) for name in _REPEATED}
-    return {**shown, **name_keys(patient.name)}
+    return {**shown, "name_key": patient.name_key, "name_facets": patient.name_facets}
 
 
 def grant_for(patient: Patient, doctor_id: str) -> AccessGrant:

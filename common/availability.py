@@ -8,6 +8,7 @@ change holds an hour's slots more or fewer, and none that does not exist.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import islice
 
 from common.scheduling import AppointmentType, Schedule, Span, Spell, minute_of
 from common.zones import VERSION, instant, zone
@@ -62,8 +63,8 @@ def run(schedule: Schedule, start: datetime, minutes: int | None = None) -> list
 def _run(found: Sequence[Slot], first: int, length: timedelta) -> list[Slot]:
     """From that one on, as many slots of its spell as the length takes; none if it has too few."""
     end = found[first].start + length
-    needed = []
-    for slot in found[first:]:
+    needed: list[Slot] = []
+    for slot in islice(found, first, None):
         if slot.spell != found[first].spell or slot.start >= end:
             break
         needed.append(slot)

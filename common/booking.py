@@ -83,8 +83,8 @@ async def next_free(
     whole = availability.bookable(schedule, now())
     found: list[FreeSlot] = []
     begin = max(start, whole.start)
-    for _ in range(4):
-        window = Span(start=begin, end=min(begin + timedelta(days=7), whole.end))
+    for days in (1, 6, 7, 7, 7):  # the first day is nearly always enough
+        window = Span(start=begin, end=min(begin + timedelta(days=days), whole.end))
         if window.start >= window.end:
             break
         spans = await _lately.get(_key(practice, window))
@@ -305,16 +305,6 @@ class Change:
             waitlist_id=entry.id,
         )
 
-    async def look_if_contended(self) -> None:
-        """Where others lost a slot a moment ago, look before all is prepared to lose it too.
-
-        Raises `SlotTaken`, or what the first request with this key was answered.
-        """
-        for place in self._places:
-            if not place.is_held and _is_contended(place) and await self._is_taken(place):
-                await self._once.replay()
-                raise await _slot_taken(place)
-
     async def commit(self, write: Callable[[Batch], None]) -> Committed:
         """Make it happen, with all that `write` adds to the batch.
 
@@ -393,26 +383,43 @@ class Change:
 _lost: dict[str, float] = {}
 """Slots that somebody has just lost on this instance, and until when that counts as just now."""
 
+_LOST_FOR = 2.0
 _MOST_LOST = 10_000
 
-
-def _is_contended(place: Place) -> bool:
-    moment = time.monotonic()
-    return any(_lost.get(_slot_path(place, slot), 0.0) > moment for slot in place.slots)
+_lately_read: Recent[Practice | None] = Recent(practices.get, max_age=0.5, most=1_000)
 
 
-def _slot_path(place: Place, slot: Slot) -> str:
-    return booked_slots.path(place.practice.id, slot_name(slot))
+async def look_if_contended(
+    once: Once, doctor_id: str, start: datetime, type_: AppointmentType, minutes: int | None
+) -> None:
+    """Where others lost a slot a moment ago, look at it before all is prepared to lose it too.
+
+    Raises `SlotTaken`, or what the first request with this key was answered.
+    """
+    name = BookedSlot.name(start)
+    if _lost.get(booked_slots.path(doctor_id, name), 0.0) < time.monotonic():
+        return
+    if await booked_slots.get(doctor_id, name) is None:
+        return
+    await once.replay()
+    practice = await _lately_read.get(doctor_id)
+    if practice is not None and practice.schedule is not None:
+        raise _taken_but_for(await next_free(practice, start, type_, minutes))
 
 
 async def _slot_taken(place: Place) -> SlotTaken:
     if len(_lost) >= _MOST_LOST:
         _lost.clear()
     for slot in place.slots:
-        _lost[_slot_path(place, slot)] = time.monotonic() + 2
+        path = booked_slots.path(place.practice.id, slot_name(slot))
+        _lost[path] = time.monotonic() + _LOST_FOR
     free = await next_free(
         place.practice, place.appointment.start, place.appointment.type, place.minutes
     )
+    return _taken_but_for(free)
+
+
+def _taken_but_for(free: Sequence[FreeSlot]) -> SlotTaken:
     return SlotTaken(members={"next_free": [slot.model_dump(mode="json") for slot in free]})
 
 

@@ -130,20 +130,21 @@ async def book(
     patient_id = await once.else_replayed(_for_whom(caller, wish))
 
     async def change() -> tuple[Appointment, AppointmentPublic]:
+        minutes = wish.duration_minutes
+        await booking.look_if_contended(once, wish.doctor_id, wish.start, wish.type, minutes)
         read_at = booking.read_now()
         practice, patient = await _parties(wish.doctor_id, patient_id, caller)
         await _refuse_new_patients(caller, practice, patient)
         practice = await booking.settled(practice)
-        slots = _slots(caller, practice, wish.start, wish.type, wish.duration_minutes)
+        slots = _slots(caller, practice, wish.start, wish.type, minutes)
         appointment = booking.new_appointment(
-            practice, patient, slots, wish.duration_minutes, wish.type, caller.uid
+            practice, patient, slots, minutes, wish.type, caller.uid
         )
         taking = Change(once)
-        taking.take(Place(practice, appointment, slots, wish.duration_minutes, read_at))
-        await taking.look_if_contended()
+        taking.take(Place(practice, appointment, slots, minutes, read_at))
         vault = await crypto.vault_of(patient_id)
         private = AppointmentPrivate(reason=wish.reason)
-        appointment.sealed = vault.seal_all(appointment.path, private)
+        appointment.sealed = vault.seal_all(appointment.path, private, only={"reason"})
         answer = _whole(caller, appointment, private)
         account = await accounts.get(patient_id)
         is_told = account.role is not None and caller.uid != patient_id
