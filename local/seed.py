@@ -1,4 +1,5 @@
-"""Demo data: 3 known accounts, 40 doctors in 12 specialties and 6 time zones, 20 patients with records.
+"""Demo data: 3 known accounts, 40 doctors in 12 specialties and 6 time zones with hours, 20 patients
+with records and appointments.
 
 Deterministic, and the same when it is run again: accounts and documents have
 fixed names, and what is there is overwritten. Every account has the same
@@ -11,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from common import availability
 from common.auth import users
 from common.directory import directory_keys, doctors
-from common.firestore import Batch
+from common.firestore import Batch, now
 from common.models import (
     Doctor,
     Fee,
@@ -24,7 +26,8 @@ from common.models import (
     Specialty,
     User,
 )
-from local import seed_records
+from common.scheduling import Practice
+from local import seed_appointments, seed_records
 
 PASSWORD = "healthhub-demo"
 ACCOUNTS = {
@@ -85,11 +88,12 @@ def fill() -> dict[str, int]:
     _make_accounts(people)
     profiles = _doctor_profiles([user for user in people if user.role is Role.DOCTOR])
     patients = [user for user in people if user.role is Role.PATIENT]
-    entries = asyncio.run(_store(people, profiles, patients))
+    entries, booked = asyncio.run(_store(people, profiles, patients))
     return {
         "doctors": len(profiles),
         "patients": len(patients),
         "history entries": entries,
+        "appointments": booked,
         "accounts": len(people),
     }
 
@@ -161,7 +165,10 @@ def _doctor_profile(user: User, number: int, place: Any, chance: random.Random) 
     city, country, _, languages, currency, latitude, longitude, _ = place
     specialty = _SPECIALTIES[(5 * number + number // 6) % 12]  # each in several places
     year = chance.randint(1988, 2018)
-    doctor = Doctor(
+    schedule = seed_appointments.schedule(user.time_zone, number)
+    doctor = Practice(
+        schedule=schedule,
+        grid=availability.grid_of(schedule, now()),
         create_time=user.create_time,
         update_time=user.update_time,
         name=user.display_name,
@@ -215,13 +222,17 @@ def _make_accounts(people: list[User]) -> None:
         list(pool.map(make, people))
 
 
-async def _store(people: list[User], profiles: list[Doctor], patients: list[User]) -> int:
+async def _store(
+    people: list[User], profiles: list[Doctor], patients: list[User]
+) -> tuple[int, int]:
     batch = Batch()
     for collection, records in ((users, people), (doctors, profiles)):
         for record in records:
             _put(batch, collection.path(record.id), record)
     await batch.commit()
-    return await seed_records.store(patients, [doctor.id for doctor in profiles])
+    doctor_ids = [doctor.id for doctor in profiles]
+    entries = await seed_records.store(patients, doctor_ids)
+    return entries, await seed_appointments.store(patients, doctor_ids)
 
 
 def _put(batch: Batch, path: str, record: Record) -> None:

@@ -191,10 +191,13 @@ async def test_public_answers_are_cacheable_and_revalidate(api: Api, town: str) 
     )
     for path in paths:
         first = await api.get(path)
-        if (await api.get(path)).headers["etag"] != first.headers["etag"]:
+        while (await api.get(path)).headers["etag"] != first.headers["etag"]:
             first = await api.get(path)  # the specialties are counted anew each minute: just now
         assert first.headers["cache-control"] == "public, max-age=60"
         again = await api.get(path, headers={"If-None-Match": first.headers["etag"]})
+        if again.status_code == 200:  # … or just now
+            first = again
+            again = await api.get(path, headers={"If-None-Match": first.headers["etag"]})
         weak = await api.get(path, headers={"If-None-Match": f'"x", W/{first.headers["etag"]}'})
         other = await api.get(path, headers={"If-None-Match": '"something else"'})
         assert [again.status_code, weak.status_code, other.status_code] == [304, 304, 200]
