@@ -74,7 +74,11 @@ async def taken(practice: Practice, window: Span) -> list[Span]:
 
 
 async def next_free(
-    practice: Practice, start: datetime, type_: AppointmentType, minutes: int | None, most: int = 3
+    practice: Practice,
+    start: datetime,
+    type_: AppointmentType | None,
+    minutes: int | None,
+    most: int = 3,
 ) -> list[FreeSlot]:
     """The first slots that are free from then on, within a month."""
     if practice.schedule is None:
@@ -174,7 +178,8 @@ def _minute(moment: datetime) -> int:
     return int(moment.timestamp()) // 60
 
 
-def _is_near_off_grid(practice: Practice, slots: Sequence[Slot]) -> bool:
+def is_near_off_grid(practice: Practice, slots: Sequence[Slot]) -> bool:
+    """Whether something that was booked askew may lie across these."""
     start, end = _minute(slots[0].start), _minute(slots[-1].end)
     pairs = zip(practice.off_grid[::2], practice.off_grid[1::2], strict=True)
     return any(first < end and start < last for first, last in pairs)
@@ -331,7 +336,7 @@ class Change:
 
     async def _look_beside(self, place: Place) -> None:
         """Near what was booked on earlier slots, names do not guard: look what is there."""
-        if not _is_near_off_grid(place.practice, place.slots):
+        if not is_near_off_grid(place.practice, place.slots):
             return
         start, end = place.slots[0].start, place.slots[-1].end
         until = end + timedelta(minutes=_LONGEST_SLOT)

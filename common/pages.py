@@ -7,8 +7,9 @@ from another list or filter, does not decrypt.
 
 import base64
 import binascii
+import hashlib
+import hmac
 import json
-import os
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar, cast
 
@@ -46,7 +47,9 @@ def seal(cursor: Cursor, query: str) -> str:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     plain = json.dumps([_tagged(value) for value in cursor], ensure_ascii=False).encode()
-    nonce = os.urandom(_NONCE)
+    # Made from what is sealed: the same page has the same token, and so the same ETag.
+    said = query.encode() + b"\0" + plain
+    nonce = hmac.new(settings().page_token_key, said, hashlib.sha256).digest()[:_NONCE]
     sealed = AESGCM(settings().page_token_key).encrypt(nonce, plain, query.encode())
     return base64.urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
 

@@ -70,20 +70,28 @@ class Freed:
                 self.writes.append(_settling(entry, own))
             elif not await _is_busy(entry.patient_id, slot):
                 self._asked.add(entry.id)
-                await (self._book(entry, slot) if entry.auto_book else self._offer(entry, slot))
-                return
+                if not entry.auto_book:
+                    self._offer(entry, slot)
+                    return
+                if await self._book(entry, slot):
+                    return
 
     def _bookable(self, name: str) -> Slot | None:
         """The slot, if it is still one that patients may book."""
-        schedule = self.practice.schedule
-        if schedule is None or not self.practice.is_listed or self.practice.settle_time:
+        practice, schedule = self.practice, self.practice.schedule
+        if schedule is None or practice.settle_time is not None:
+            return None
+        if not practice.is_listed or not practice.is_accepting_patients:
             return None
         start = datetime.strptime(name, "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
         window = availability.bookable(schedule, now())
         found = availability.run(schedule, start)
-        return found[0] if found and window.start <= start < window.end else None
+        if not found or not window.start <= start < window.end:
+            return None
+        # What was booked on earlier slots may have had another length.
+        return None if booking.is_near_off_grid(practice, found) else found[0]
 
-    async def _offer(self, entry: WaitlistEntry, slot: Slot) -> None:
+    def _offer(self, entry: WaitlistEntry, slot: Slot) -> None:
         moment = now()
         name = booking.slot_name(slot)
         offered = entry.model_copy(
@@ -115,14 +123,16 @@ class Freed:
 
         self.writes.append(write)
 
-    async def _book(self, entry: WaitlistEntry, slot: Slot) -> None:
+    async def _book(self, entry: WaitlistEntry, slot: Slot) -> bool:
+        """Whether it could be: a closed record is off the list."""
         patient = await patients.get(entry.patient_id)
         if patient is None or patient.is_archived:
             self.writes.append(_settling(entry, None))
-            return
+            return False
         place, write = await appointment_for(entry, patient, self.practice, [slot], None)
         self.change.take(place)
         self.writes.append(write)
+        return True
 
 
 async def appointment_for(

@@ -87,8 +87,7 @@ async def available(doctor_id: str, wish: AvailabilityQuery) -> Availability:
         items=[booking.shown(slot, schedule) for slot in free],
     )
     if not free:
-        type_ = wish.type or AppointmentType.IN_PERSON
-        later = await booking.next_free(practice, asked.end, type_, wish.duration_minutes, 1)
+        later = await booking.next_free(practice, asked.end, wish.type, wish.duration_minutes, 1)
         answer.next_free = later[0] if later else None
     return answer
 

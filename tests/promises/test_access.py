@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from common.auth import users
 from common.firestore import Collection
 from common.models import Doctor, User
+from common.scheduling import Schedule
 from local.platform import Platform
 from tests.client import (
     A_PROFILE,
@@ -148,6 +149,7 @@ _BODIES: list[tuple[str, str, dict[str, Any]]] = [
     ("PUT", "/v1/doctors/{uid}", {"location": A_PROFILE["location"]}),
     ("POST", "/v1/users/me/devices", {"token": "a-token-of-a-phone", "platform": "ios"}),
     ("POST", "/v1/doctors", A_PROFILE),
+    ("PUT", "/v1/doctors/{uid}/schedule", A_SCHEDULE),
 ]
 
 
@@ -185,6 +187,7 @@ def test_p03_no_body_sets_what_is_not_its_senders_to_set(
 
 
 _ALLOWED = {
+    "/v1/doctors/{uid}/schedule": set(Schedule.model_fields),
     "/v1/users/{uid}": {"display_name", "phone", "language", "time_zone", "reminders"},
     "/v1/doctors/{uid}": {
         *("name", "specialties", "languages", "location", "qualifications", "biography", "fee"),

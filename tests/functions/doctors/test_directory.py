@@ -191,18 +191,24 @@ async def test_public_answers_are_cacheable_and_revalidate(api: Api, town: str) 
     )
     for path in paths:
         first = await api.get(path)
-        while (await api.get(path)).headers["etag"] != first.headers["etag"]:
+        if (await api.get(path)).headers["etag"] != first.headers["etag"]:
             first = await api.get(path)  # the specialties are counted anew each minute: just now
         assert first.headers["cache-control"] == "public, max-age=60"
         again = await api.get(path, headers={"If-None-Match": first.headers["etag"]})
-        if again.status_code == 200:  # … or just now
-            first = again
-            again = await api.get(path, headers={"If-None-Match": first.headers["etag"]})
         weak = await api.get(path, headers={"If-None-Match": f'"x", W/{first.headers["etag"]}'})
         other = await api.get(path, headers={"If-None-Match": '"something else"'})
         assert [again.status_code, weak.status_code, other.status_code] == [304, 304, 200]
         assert again.content == b""
         assert again.headers["etag"] == first.headers["etag"]
+
+
+async def test_a_page_that_has_a_next_one_is_the_same_page_when_asked_again(
+    api: Api, town: str
+) -> None:
+    query = {"city": town, "page_size": 1}
+    first, again = [await api.get("/v1/doctors", params=query) for _ in range(2)]
+    assert first.json()["next_page_token"]
+    assert first.headers["etag"] == again.headers["etag"]
 
 
 async def test_specializations_count_the_listed(api: Api, platform: Platform, town: str) -> None:

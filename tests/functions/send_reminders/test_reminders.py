@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -175,16 +176,12 @@ async def test_p35_a_relay_that_fails_is_tried_again_and_nothing_is_lost(
     assert await clock.fire() == 204
     await clock.break_()
     await let_retries_be_due(patient)
-    await eventually_fires(clock)
+    assert await clock.fire() == 204
     sent = await clock.sent(patient, token)
     mails = [each for each in sent if each["channel"] == "mail"]
     assert len(mails) >= 1
     assert len({mail["id"] for mail in mails}) == 1  # a mailbox knows the second for the first
     assert len([each for each in sent if each["channel"] == "push"]) == 1
-
-
-async def eventually_fires(clock: Clock) -> None:
-    assert await clock.fire() == 204
 
 
 @pytest.mark.parametrize("fault", ["fail", "garbage"])
@@ -201,6 +198,41 @@ async def test_p35_a_push_service_that_fails_is_tried_again_and_mail_is_not_doub
     assert await clock.fire() == 204
     channels = sorted(each["channel"] for each in await clock.sent(patient, token))
     assert channels == ["mail", "push"]
+
+
+@pytest.mark.parametrize("fault", ["smtp", "fcm"])
+async def test_p35_a_service_that_hangs_holds_nothing_up_for_longer_than_its_deadline(
+    api: Api, doctor: Person, clock: Clock, fault: str, figure: Any
+) -> None:
+    patient = await a_patient(api)
+    token = await with_a_phone(api, patient)
+    await let_it_be_due(await booked(api, doctor, patient))
+    await clock.break_(**{fault: "stall"})
+    begun = time.monotonic()
+    assert await clock.fire() == 204
+    took = time.monotonic() - begun
+    figure(f"seconds with {fault} hanging", f"{took:.1f}")
+    assert took < 15  # the deadline is ten, and the other channel goes out meanwhile
+    await clock.break_()
+    assert len(await clock.sent(patient, token)) == 1
+    await let_retries_be_due(patient)
+    assert await clock.fire() == 204
+    assert len(await clock.sent(patient, token)) == 2
+
+
+@pytest.mark.parametrize(("fault", "arrives"), [("smtp", "push"), ("fcm", "mail")])
+async def test_what_a_service_refuses_for_good_is_not_tried_again(
+    api: Api, doctor: Person, clock: Clock, fault: str, arrives: str
+) -> None:
+    patient = await a_patient(api)
+    token = await with_a_phone(api, patient)
+    await let_it_be_due(await booked(api, doctor, patient))
+    await clock.break_(**{fault: "refuse"})
+    assert await clock.fire() == 204
+    await clock.break_()
+    assert [each["channel"] for each in await clock.sent(patient, token)] == [arrives]
+    (message,) = await messages.find(where=[("uid", "==", patient.uid)], limit=5)
+    assert message.next_time is None
 
 
 async def test_a_device_that_is_gone_is_forgotten(api: Api, doctor: Person, clock: Clock) -> None:
