@@ -6,27 +6,21 @@ start and made by `create` in the batch that makes the appointment: of many who
 reach for one, one is served, and nobody waits. Of a patient it is held by one
 document a day, created likewise, or changed as it was read.
 
-Names guard against overlaps only as long as slots lie where they lay. When a
-doctor's slots move (other lengths, other starts) nothing is booked for as long
-as a booking under the old ones may still be on its way; then what is booked
-askew is noted at the doctor (`off_grid`), and who wants a slot near it looks first.
-docs/decisions/0015 says why.
+Names guard only while slots lie where they lay: common/slots.py knows when
+they do not. docs/decisions/0015 says why.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from secrets import token_hex
-from typing import Any
 
-from common import access, availability, reminders
-from common.appointments import appointments, booked_days, booked_slots, practices
+from common import slots
+from common.appointments import booked_days, booked_slots, practices
 from common.availability import Slot
-from common.clinical import NotificationKind, Patient
-from common.firestore import Batch, Committed, Order, Where, now
+from common.firestore import Batch, Committed, Where, now
 from common.idempotency import Once
 from common.problems import (
     AlreadyExists,
@@ -44,148 +38,14 @@ from common.scheduling import (
     BookedDay,
     BookedSlot,
     Practice,
-    Schedule,
     Span,
     WaitlistEntry,
 )
-from common.zones import VERSION, wall_clock, zone
 
 READ_AGE = 4.0
 """Seconds for which a booking may rest on a schedule that it read; a commit takes five at most."""
 
-SETTLE_FOR = timedelta(seconds=15)
-"""No booking under a schedule that was replaced is still on its way after this."""
-
-_SETTLE_ZONES_FOR = timedelta(seconds=60)
-"""When the zone database moves slots: until instances with the older one have ended."""
-
 _MOST_ATTEMPTS = 6
-
-_LONGEST_SLOT = 480
-
-_BY_END: Order = [("end", "ASCENDING")]
-
-# ---------------------------------------------------------------- what is taken
-
-
-async def taken(practice: Practice, window: Span) -> list[Span]:
-    """What is booked or offered in this time; as many reads as that is."""
-    return await _read_taken(_key(practice, window))
-
-
-async def next_free(
-    practice: Practice,
-    start: datetime,
-    type_: AppointmentType | None,
-    minutes: int | None,
-    most: int = 3,
-) -> list[FreeSlot]:
-    """The first slots that are free from then on, within a month."""
-    if practice.schedule is None:
-        return []
-    schedule = practice.schedule
-    whole = availability.bookable(schedule, now())
-    found: list[FreeSlot] = []
-    begin = max(start, whole.start)
-    for days in (1, 6, 7, 7, 7):  # the first day is nearly always enough
-        window = Span(start=begin, end=min(begin + timedelta(days=days), whole.end))
-        if window.start >= window.end:
-            break
-        spans = await _lately.get(_key(practice, window))
-        for slot in availability.free(schedule, spans, window, type_, minutes):
-            found.append(shown(slot, schedule))
-            if len(found) == most:
-                return found
-        begin = window.end
-    return found
-
-
-def shown(slot: Slot, schedule: Schedule) -> FreeSlot:
-    where = zone(schedule.time_zone)
-    return FreeSlot(
-        start=slot.start,
-        end=slot.end,
-        local_start=slot.start.astimezone(where),
-        local_end=slot.end.astimezone(where),
-    )
-
-
-def _key(practice: Practice, window: Span) -> str:
-    longest = _LONGEST_SLOT if practice.off_grid else practice.hours().slot_minutes
-    return f"{practice.id}/{window.start.isoformat()}/{window.end.isoformat()}/{longest}"
-
-
-async def _read_taken(key: str) -> list[Span]:
-    doctor_id, start, end, longest = key.split("/")
-    window = Span(start=datetime.fromisoformat(start), end=datetime.fromisoformat(end))
-    until = window.end + timedelta(minutes=int(longest))
-    where: Where = [("end", ">", window.start), ("end", "<", until)]
-    found = booked_slots.all_(doctor_id, where=where, order=_BY_END)
-    return [Span(start=slot.start, end=slot.end) async for slot in found]
-
-
-# For who has just lost a slot: of hundreds who lose one together, one reads for all.
-_lately: Recent[list[Span]] = Recent(_read_taken, max_age=0.5, most=1_000)
-
-# ---------------------------------------------------------------- slots that moved
-
-
-async def settled(practice: Practice) -> Practice:
-    """The doctor, once it is known what of theirs is booked askew to their slots.
-
-    Raises `Busy` while that can't be known, `RecordChanged` when the doctor's
-    document changed meanwhile.
-    """
-    moment = now()
-    grid = availability.grid_of(practice.hours(), moment)
-    if practice.settle_time is None:
-        if practice.grid == grid:
-            return practice
-        if availability.is_askew(grid) and (practice.grid or "") > grid:
-            raise Busy  # an instance with a newer zone database has been here
-        until = moment + _SETTLE_ZONES_FOR
-        await _save(practice, {"settle_time": until, "grid": grid})
-        raise _unsettled(until, moment)
-    if moment < practice.settle_time:
-        raise _unsettled(practice.settle_time, moment)
-    off_grid: list[int] = []
-    where: Where = [("end", ">", moment)]
-    async for slot in booked_slots.all_(practice.id, where=where, order=_BY_END):
-        if not availability.is_a_slot(practice.hours(), slot.start, slot.end):
-            off_grid += [_minute(slot.start), _minute(slot.end)]
-    fields = {"off_grid": off_grid, "settle_time": None, "grid": grid}
-    return await _save(practice, fields)
-
-
-async def _save(practice: Practice, fields: Mapping[str, object]) -> Practice:
-    batch = Batch()
-    path = practices.path(practice.id)
-    batch.update(path, fields, practice.revision)
-    revision = (await batch.commit()).revisions[path]
-    saved = practice.model_copy(update=fields)
-    saved.stored_as(path, revision)
-    return saved
-
-
-def _unsettled(until: datetime, moment: datetime) -> Busy:
-    return Busy(
-        "This doctor's schedule is being changed. Nothing was booked; try again shortly.",
-        retry_after=int((until - moment).total_seconds()) + 1,
-    )
-
-
-def _minute(moment: datetime) -> int:
-    return int(moment.timestamp()) // 60
-
-
-def is_near_off_grid(practice: Practice, slots: Sequence[Slot]) -> bool:
-    """Whether something that was booked askew may lie across these."""
-    start, end = _minute(slots[0].start), _minute(slots[-1].end)
-    pairs = zip(practice.off_grid[::2], practice.off_grid[1::2], strict=True)
-    return any(first < end and start < last for first, last in pairs)
-
-
-# ---------------------------------------------------------------- one change
 
 
 @dataclass
@@ -336,12 +196,12 @@ class Change:
 
     async def _look_beside(self, place: Place) -> None:
         """Near what was booked on earlier slots, names do not guard: look what is there."""
-        if not is_near_off_grid(place.practice, place.slots):
+        if not slots.is_near_off_grid(place.practice, place.slots):
             return
         start, end = place.slots[0].start, place.slots[-1].end
-        until = end + timedelta(minutes=_LONGEST_SLOT)
+        until = end + timedelta(minutes=slots.LONGEST)
         where: Where = [("end", ">", start), ("end", "<", until)]
-        async for slot in booked_slots.all_(place.practice.id, where=where, order=_BY_END):
+        async for slot in booked_slots.all_(place.practice.id, where=where, order=slots.BY_END):
             if slot.start < end and slot.path not in self._freed and not place.is_held:
                 raise await _slot_taken(place)
 
@@ -350,7 +210,7 @@ class Change:
         kept = set()
         for place in self._places:
             for slot in place.slots:
-                path = booked_slots.path(place.practice.id, slot_name(slot))
+                path = booked_slots.path(place.practice.id, slots.name_of(slot))
                 document = BookedSlot(
                     create_time=moment,
                     update_time=moment,
@@ -379,7 +239,7 @@ class Change:
             raise RecordChanged
 
     async def _is_taken(self, place: Place) -> bool:
-        names = [slot_name(slot) for slot in place.slots]
+        names = [slots.name_of(slot) for slot in place.slots]
         wanted = [n for n in names if booked_slots.path(place.practice.id, n) not in self._freed]
         found = await asyncio.gather(*(booked_slots.get(place.practice.id, n) for n in wanted))
         return any(slot is not None for slot in found)
@@ -409,16 +269,16 @@ async def look_if_contended(
     await once.replay()
     practice = await _lately_read.get(doctor_id)
     if practice is not None and practice.schedule is not None:
-        raise _taken_but_for(await next_free(practice, start, type_, minutes))
+        raise _taken_but_for(await slots.next_free(practice, start, type_, minutes))
 
 
 async def _slot_taken(place: Place) -> SlotTaken:
     if len(_lost) >= _MOST_LOST:
         _lost.clear()
     for slot in place.slots:
-        path = booked_slots.path(place.practice.id, slot_name(slot))
+        path = booked_slots.path(place.practice.id, slots.name_of(slot))
         _lost[path] = time.monotonic() + _LOST_FOR
-    free = await next_free(
+    free = await slots.next_free(
         place.practice, place.appointment.start, place.appointment.type, place.minutes
     )
     return _taken_but_for(free)
@@ -426,94 +286,6 @@ async def _slot_taken(place: Place) -> SlotTaken:
 
 def _taken_but_for(free: Sequence[FreeSlot]) -> SlotTaken:
     return SlotTaken(members={"next_free": [slot.model_dump(mode="json") for slot in free]})
-
-
-# ---------------------------------------------------------------- appointments
-
-
-def new_appointment(
-    practice: Practice,
-    patient: Patient,
-    slots: Sequence[Slot],
-    minutes: int | None,
-    type_: AppointmentType,
-    booked_by: str | None,
-) -> Appointment:
-    moment = now()
-    appointment = Appointment(
-        create_time=moment,
-        update_time=moment,
-        doctor_id=practice.id,
-        patient_id=patient.id,
-        doctor_name=practice.name,
-        patient_name=patient.name,
-        place=_place_of(practice, type_),
-        type=type_,
-        booked_by=booked_by,
-        status_time=moment,
-        **timing(practice, slots, minutes),
-    )
-    appointment.stored_as(appointments.path(token_hex(12)), "")
-    return appointment
-
-
-def moved(
-    old: Appointment,
-    practice: Practice,
-    slots: Sequence[Slot],
-    minutes: int | None,
-    type_: AppointmentType,
-) -> Appointment:
-    """The same appointment at another time, or with another doctor."""
-    changes = {
-        "doctor_id": practice.id,
-        "doctor_name": practice.name,
-        "place": _place_of(practice, type_),
-        "type": type_,
-        "version": old.version + 1,
-        "update_time": now(),
-        **timing(practice, slots, minutes),
-    }
-    new = old.model_copy(update=changes)
-    new.stored_as(old.path, old.revision)
-    return new
-
-
-def _place_of(practice: Practice, type_: AppointmentType) -> str | None:
-    where = f"{practice.location.address}, {practice.location.city}"
-    return where if type_ is AppointmentType.IN_PERSON else None
-
-
-def slot_name(slot: Slot) -> str:
-    return BookedSlot.name(slot.start)
-
-
-def timing(practice: Practice, slots: Sequence[Slot], minutes: int | None) -> dict[str, Any]:
-    """The fields of an appointment that say when it is."""
-    start = slots[0].start
-    where = practice.hours().time_zone
-    return {
-        "start": start,
-        "end": start + timedelta(minutes=minutes or practice.hours().slot_minutes),
-        "time_zone": where,
-        "local_start": wall_clock(zone(where), start),
-        "zone_version": VERSION,
-        "slots": [slot_name(slot) for slot in slots],
-    }
-
-
-def enter(
-    batch: Batch,
-    appointment: Appointment,
-    patient: Patient,
-    minutes_before: Sequence[int],
-    news: NotificationKind | None = None,
-) -> None:
-    """All that comes with a new appointment: access for its doctor, reminders for its patient."""
-    batch.create(appointment.path, appointment)
-    access.visit(batch, patient, appointment.doctor_id, appointment.end)
-    if minutes_before or news:
-        reminders.put_plan(batch, appointment, minutes_before, news, is_new=True)
 
 
 def read_now() -> float:

@@ -10,7 +10,7 @@ from common.firestore import now
 from common.outside import Failed, Outside, Refused
 from common.settings import settings
 
-_DEADLINE = 10.0
+_DEADLINE = 6.0
 
 _smtp = Outside("smtp", deadline=_DEADLINE, attempts=2)
 
@@ -45,8 +45,11 @@ async def send(mail: Mail) -> None:
     message.set_content(mail.text)
 
     async def ask() -> None:
+        client = aiosmtplib.SMTP(**_relay(), timeout=_DEADLINE / 2)
         try:
-            await aiosmtplib.send(message, **_relay(), timeout=_DEADLINE / 2)
+            await client.connect()
+            await client.send_message(message)
+            await client.quit()
         except aiosmtplib.SMTPRecipientsRefused as error:
             if all(500 <= each.code < 600 for each in error.recipients):
                 raise Refused from error
@@ -57,6 +60,8 @@ async def send(mail: Mail) -> None:
             raise Failed from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise Failed from error
+        finally:
+            client.close()  # without a farewell that a relay which hangs would not hear
 
     await _smtp.call(ask)
 

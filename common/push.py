@@ -16,7 +16,7 @@ from common.settings import settings
 if TYPE_CHECKING:
     import httpx
 
-_DEADLINE = 10.0
+_DEADLINE = 6.0
 
 _fcm = Outside("fcm", deadline=_DEADLINE)
 

@@ -138,7 +138,7 @@ class Practice(Doctor):
     grid: str | None = None
     """Where the slots lie: see `grid_of` in common/availability.py."""
     settle_time: datetime | None = None
-    """Set when slots came to lie elsewhere: nothing is booked until then. See common/booking.py."""
+    """Set when slots came to lie elsewhere: nothing is booked until then. See common/slots.py."""
     off_grid: list[int] = []
     """What was booked on earlier slots that lie across today's: start and end in turn, in minutes
     since 1970."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from common import audit, availability, booking, crypto, reminders
+from common import audit, availability, booking, crypto, reminders, slots, visits
 from common.appointments import appointments, booked_days, booked_slots, waitlist
 from common.auth import accounts
 from common.availability import Slot
@@ -89,11 +89,11 @@ class Freed:
         if not found or not window.start <= start < window.end:
             return None
         # What was booked on earlier slots may have had another length.
-        return None if booking.is_near_off_grid(practice, found) else found[0]
+        return None if slots.is_near_off_grid(practice, found) else found[0]
 
     def _offer(self, entry: WaitlistEntry, slot: Slot) -> None:
         moment = now()
-        name = booking.slot_name(slot)
+        name = slots.name_of(slot)
         offered = entry.model_copy(
             update={
                 "status": WaitlistStatus.OFFERED,
@@ -139,23 +139,23 @@ async def appointment_for(
     entry: WaitlistEntry,
     patient: Patient,
     practice: Practice,
-    slots: Sequence[Slot],
+    needed: Sequence[Slot],
     booked_by: str | None,
 ) -> tuple[Place, Write]:
     """The appointment of one who waited: its place, and what is to be written with it.
 
     `booked_by` is None when nobody acted: then the patient is told.
     """
-    appointment = booking.new_appointment(practice, patient, slots, None, entry.type, booked_by)
+    appointment = visits.new_appointment(practice, patient, needed, None, entry.type, booked_by)
     appointment.sealed = resealed(await crypto.vault_of(patient.id), entry, appointment)
     account = await accounts.get(patient.id)
     news = NotificationKind.BOOKED if booked_by is None and account.role else None
-    place = Place(practice, appointment, slots, None, booking.read_now())
+    place = Place(practice, appointment, needed, None, booking.read_now())
     place.is_waiting = booked_by is None
     status = {"status": WaitlistStatus.BOOKED, "offer": None, "appointment_id": appointment.id}
 
     def write(batch: Batch) -> None:
-        booking.enter(batch, appointment, patient, account.minutes_before, news)
+        visits.enter(batch, appointment, patient, account.minutes_before, news)
         save(batch, entry, entry.model_copy(update=status))
         if booked_by is None:
             event = audit.event(

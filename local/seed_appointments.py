@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from common import access, availability, booking, crypto
+from common import access, availability, booking, crypto, slots, visits
 from common.appointments import appointments, practices
 from common.auth import accounts
 from common.availability import Slot
@@ -75,16 +75,16 @@ async def _book(id: str, patient_id: str, doctor_id: str, days_ahead: int, numbe
     practice, patient = await practices.get(doctor_id), await patients.get(patient_id)
     if practice is None or patient is None or await appointments.get(id) is not None:
         return
-    slots = await _free(practice, days_ahead)
-    slot = slots[number % len(slots)]
+    found = await _free(practice, days_ahead)
+    slot = found[number % len(found)]
     type_ = slot.types[0]
-    made = booking.new_appointment(practice, patient, [slot], None, type_, patient_id)
+    made = visits.new_appointment(practice, patient, [slot], None, type_, patient_id)
     made.stored_as(appointments.path(id), "")
     await _seal(made, number)
     account = await accounts.get(patient_id)
 
     def write(batch: Batch) -> None:
-        booking.enter(batch, made, patient, account.minutes_before)
+        visits.enter(batch, made, patient, account.minutes_before)
 
     change = Change()
     change.take(Place(practice, made, [slot], None, booking.read_now()))
@@ -95,7 +95,7 @@ async def _free(practice: Practice, days_ahead: int) -> list[Slot]:
     """The free slots of the first day from then on that has any."""
     start = now() + timedelta(days=days_ahead)
     window = Span(start=start, end=start + timedelta(days=4))
-    spans = await booking.taken(practice, window)
+    spans = await slots.taken(practice, window)
     found = list(availability.free(practice.hours(), spans, window))
     return [slot for slot in found if slot.start < found[0].start + timedelta(hours=9)]
 
@@ -108,7 +108,7 @@ async def _visited(id: str, patient_id: str, doctor_id: str) -> None:
     start = datetime.now(UTC).replace(hour=8, minute=0, second=0, microsecond=0)
     start -= timedelta(days=14)
     slot = Slot(start, start + timedelta(minutes=30), (AppointmentType.IN_PERSON,), start)
-    visit = booking.new_appointment(practice, patient, [slot], None, slot.types[0], patient_id)
+    visit = visits.new_appointment(practice, patient, [slot], None, slot.types[0], patient_id)
     visit.create_time = start - timedelta(days=9)
     visit.status = AppointmentStatus.FULFILLED
     visit.slots = [BookedSlot.name(start)]

@@ -40,6 +40,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--promises", action="store_true", help="print the promises' figures")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What reads or restores the whole database comes while it is small; it could come at any time."""
+    items.sort(key=lambda item: item.get_closest_marker("whole_database") is None)
+
+
 @pytest.fixture(scope="session")
 def ports() -> Ports:
     return Ports.free()

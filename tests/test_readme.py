@@ -80,7 +80,13 @@ def test_every_target_that_documents_name_is_in_the_makefile() -> None:
 async def test_the_demo_data_is_what_is_promised_and_stays_so_when_filled_again(
     platform: Platform, demo: dict[str, int]
 ) -> None:
-    assert demo == {"doctors": 40, "patients": 20, "history entries": 774, "accounts": 61}
+    assert demo == {
+        "doctors": 40,
+        "patients": 20,
+        "history entries": 774,
+        "appointments": 41,
+        "accounts": 61,
+    }
     first, entries = await _demo_doctors(), await _demo_entries()
     await asyncio.to_thread(fill, platform)
     assert await _demo_doctors() == first

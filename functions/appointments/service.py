@@ -5,7 +5,18 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from common import access, audit, availability, booking, crypto, metrics, reminders, waitlist
+from common import (
+    access,
+    audit,
+    availability,
+    booking,
+    crypto,
+    metrics,
+    reminders,
+    slots,
+    visits,
+    waitlist,
+)
 from common.auth import Principal, accounts
 from common.availability import Slot
 from common.booking import Change, Place
@@ -75,7 +86,7 @@ async def available(doctor_id: str, wish: AvailabilityQuery) -> Availability:
     window = Span(start=max(asked.start, possible.start), end=min(asked.end, possible.end))
     free: list[Slot] = []
     if window.start < window.end:
-        spans = await booking.taken(practice, window)
+        spans = await slots.taken(practice, window)
         minutes = wish.duration_minutes
         free = list(availability.free(schedule, spans, window, wish.type, minutes))
     answer = Availability(
@@ -84,10 +95,10 @@ async def available(doctor_id: str, wish: AvailabilityQuery) -> Availability:
         slot_minutes=schedule.slot_minutes,
         start=asked.start,
         end=asked.end,
-        items=[booking.shown(slot, schedule) for slot in free],
+        items=[slots.shown(slot, schedule) for slot in free],
     )
     if not free:
-        later = await booking.next_free(practice, asked.end, wish.type, wish.duration_minutes, 1)
+        later = await slots.next_free(practice, asked.end, wish.type, wish.duration_minutes, 1)
         answer.next_free = later[0] if later else None
     return answer
 
@@ -134,13 +145,13 @@ async def book(
         read_at = booking.read_now()
         practice, patient = await _parties(wish.doctor_id, patient_id, caller)
         await _refuse_new_patients(caller, practice, patient)
-        practice = await booking.settled(practice)
-        slots = _slots(caller, practice, wish.start, wish.type, minutes)
-        appointment = booking.new_appointment(
-            practice, patient, slots, minutes, wish.type, caller.uid
+        practice = await slots.settled(practice)
+        needed = _slots(caller, practice, wish.start, wish.type, minutes)
+        appointment = visits.new_appointment(
+            practice, patient, needed, minutes, wish.type, caller.uid
         )
         taking = Change(once)
-        taking.take(Place(practice, appointment, slots, minutes, read_at))
+        taking.take(Place(practice, appointment, needed, minutes, read_at))
         vault = await crypto.vault_of(patient_id)
         private = AppointmentPrivate(reason=wish.reason)
         appointment.sealed = vault.seal_all(appointment.path, private, only={"reason"})
@@ -150,7 +161,7 @@ async def book(
         news = NotificationKind.BOOKED if is_told else None
 
         def write(batch: Batch) -> None:
-            booking.enter(batch, appointment, patient, account.minutes_before, news)
+            visits.enter(batch, appointment, patient, account.minutes_before, news)
             once.remember(batch, 201, answer, f"/v1/{appointment.path}", vault)
             audit.add(batch, _event(caller, "appointments.create", appointment))
 
@@ -217,12 +228,12 @@ def _slots(
         raise Invalid.field("/start", f"This doctor is booked {days} days ahead at most")
     if not availability.run(schedule, start):
         raise Invalid.field("/start", "Not the start of a slot of this doctor")
-    slots = availability.run(schedule, start, minutes)
-    if not slots:
+    needed = availability.run(schedule, start, minutes)
+    if not needed:
         raise Invalid.field("/duration_minutes", "The doctor's hours end before that")
-    if type_ not in slots[0].types:
+    if type_ not in needed[0].types:
         raise Invalid.field("/type", "Not offered at this time")
-    return slots
+    return needed
 
 
 # ---------------------------------------------------------------- reading
@@ -437,14 +448,14 @@ async def reschedule(
         practice, patient = await _parties(doctor_id, old.patient_id, caller)
         if doctor_id != old.doctor_id:
             await _refuse_new_patients(caller, practice, patient)
-        practice = await booking.settled(practice)
+        practice = await slots.settled(practice)
         minutes = _minutes_for(old)
-        slots = _slots(caller, practice, wish.start, type_, minutes)
+        needed = _slots(caller, practice, wish.start, type_, minutes)
         vault, account = await asyncio.gather(crypto.vault_of(patient.id), accounts.get(patient.id))
-        moved = booking.moved(old, practice, slots, minutes, type_)
+        moved = visits.moved(old, practice, needed, minutes, type_)
         moving = Change(once)
         moving.free(old)
-        moving.take(Place(practice, moved, slots, minutes, read_at))
+        moving.take(Place(practice, moved, needed, minutes, read_at))
         before = (
             practice if doctor_id == old.doctor_id else await repository.practice(old.doctor_id)
         )

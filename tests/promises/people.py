@@ -60,6 +60,7 @@ async def six(api: Api, row: Row | None = None) -> Six:
         await admit(api, found["patient"], found["doctor"])
         record = await a_record(api, found["patient"], found["doctor"])
         found.words["record_id"] = record["record_id"]
+    if row is None or any(name in row.operation for name in ("/appointments", "/reviews")):
         await _meet(api, found)
     return found
 

@@ -187,7 +187,7 @@ async def test_p15_no_mixture_of_paths_and_failures_books_anybody_twice(
     }
     machine = type("OurPaths", (Paths,), with_parts)
     few = settings(
-        max_examples=15,
+        max_examples=10,
         stateful_step_count=25,
         deadline=None,
         derandomize=True,

@@ -405,6 +405,7 @@ async def test_p20_an_older_copy_of_an_erased_patient_can_not_be_read(
     assert await history.get(patient.uid, record["record_id"]) is None
 
 
+@pytest.mark.whole_database
 async def test_p25_after_a_restore_every_document_is_as_it_was(
     api: Api, platform: Platform, folder: Path, figure: Any
 ) -> None:
@@ -478,6 +479,7 @@ async def test_p22_each_cell_of_the_matrix_leaves_one_event_and_no_more(
 # ---------------------------------------------------------------- promise 23
 
 
+@pytest.mark.whole_database
 async def test_p23_whatever_is_done_to_the_trail_is_noticed(
     api: Api, platform: Platform, admin: Person, figure: Any
 ) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 from common import audit, availability
 from common.auth import Principal
-from common.booking import SETTLE_FOR
 from common.firestore import ANY_REVISION, now
 from common.preconditions import applied
 from common.problems import Forbidden, Invalid, NotFound, RecordChanged
 from common.scheduling import Appointment, Practice, Schedule, Span
+from common.slots import SETTLE_FOR
 
 from .. import policy
 from . import repository
@@ -64,7 +64,7 @@ async def put(
 
 
 def _placed(practice: Practice, wish: Schedule, moment: datetime) -> dict[str, Any]:
-    """Where the slots lie now, and until when bookings wait if that is elsewhere: see common/booking.py."""
+    """Where the slots lie now, and until when bookings wait if that is elsewhere: see common/slots.py."""
     grid = availability.grid_of(wish, moment)
     is_same = practice.grid == grid and not availability.is_askew(grid)
     if practice.schedule is None:
