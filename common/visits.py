@@ -30,7 +30,7 @@ def new_appointment(
         patient_id=patient.id,
         doctor_name=practice.name,
         patient_name=patient.name,
-        place=_place_of(practice, type_),
+        place=place_of(practice, type_),
         type=type_,
         booked_by=booked_by,
         status_time=moment,
@@ -51,7 +51,7 @@ def moved(
     changes = {
         "doctor_id": practice.id,
         "doctor_name": practice.name,
-        "place": _place_of(practice, type_),
+        "place": place_of(practice, type_),
         "type": type_,
         "version": old.version + 1,
         "update_time": now(),
@@ -62,7 +62,7 @@ def moved(
     return new
 
 
-def _place_of(practice: Practice, type_: AppointmentType) -> str | None:
+def place_of(practice: Practice, type_: AppointmentType) -> str | None:
     where = f"{practice.location.address}, {practice.location.city}"
     return where if type_ is AppointmentType.IN_PERSON else None
 

@@ -1,11 +1,11 @@
 """Where appointments live in Firestore: `appointments`; their times, in common/booking.py."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from common import audit, metrics
+from common import audit, metrics, reminders
 from common.access import access_grants
 from common.appointments import appointments, practices
 from common.clinical import AccessGrant, Patient
@@ -62,10 +62,21 @@ def put_change(batch: Batch, old: Appointment, fields: Mapping[str, Any]) -> Non
     batch.update(old.path, {**fields, "update_time": now()}, old.revision)
 
 
-async def save(old: Appointment, fields: Mapping[str, Any], event: AuditEvent) -> str:
-    """Change what is not its time; returns the revision. Raises `RecordChanged`."""
+async def save(
+    old: Appointment,
+    changed: Appointment,
+    changes: Mapping[str, Any],
+    minutes_before: Sequence[int] | None,
+    event: AuditEvent,
+) -> str:
+    """Change what is not its time; returns the revision. Raises `RecordChanged`.
+
+    With `minutes_before`, reminders tell what it is now.
+    """
     batch = Batch()
-    put_change(batch, old, fields)
+    put_change(batch, old, changes)
+    if minutes_before is not None:
+        reminders.put_plan(batch, changed, minutes_before)
     audit.add(batch, event)
     return (await batch.commit()).revisions[old.path]
 

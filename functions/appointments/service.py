@@ -316,15 +316,16 @@ async def update(
         _insist(old, revision)
         if not old.status.is_live and set(fields) - {"notes", "private_notes"}:
             raise StatusConflict("This appointment is over; only its notes can change.")
-        if "type" in fields and fields["type"] is not old.type:
-            await _refuse_type(old, fields["type"])
         vault = await crypto.vault_of(old.patient_id)
         private = _changed(_opened(vault, old), caller, fields)
-        plain: dict[str, Any] = {k: v for k, v in fields.items() if k == "type"}
-        sealed = vault.seal_all(old.path, private)
+        changes: dict[str, Any] = {"sealed": vault.seal_all(old.path, private)}
+        minutes_before = None
+        if fields.get("type", old.type) is not old.type:
+            changes |= await _other_type(old, fields["type"])
+            minutes_before = (await accounts.get(old.patient_id)).minutes_before
+        changed = old.model_copy(update={**changes, "update_time": now()})
         event = _event(caller, action, old)
-        stored = await repository.save(old, {**plain, "sealed": sealed}, event)
-        changed = old.model_copy(update={**plain, "sealed": sealed, "update_time": now()})
+        stored = await repository.save(old, changed, changes, minutes_before, event)
         changed.stored_as(old.path, stored)
         return changed, _whole(caller, changed, private)
 
@@ -341,13 +342,16 @@ def _changed(
     return private.model_copy(update=texts)
 
 
-async def _refuse_type(old: Appointment, type_: AppointmentType) -> None:
+async def _other_type(old: Appointment, type_: AppointmentType) -> dict[str, Any]:
+    """What another type changes. Raises `Invalid` when it is not offered at that time."""
     practice = await repository.practice(old.doctor_id)
     found = []
     if practice is not None and practice.schedule is not None:
         found = availability.run(practice.schedule, old.start)
-    if not found or type_ not in found[0].types:
+    if practice is None or not found or type_ not in found[0].types:
         raise Invalid.field("/type", "Not offered at this time")
+    place = visits.place_of(practice, type_)
+    return {"type": type_, "place": place, "version": old.version + 1}
 
 
 def _insist(old: Appointment, revision: str) -> None:

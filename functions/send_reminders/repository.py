@@ -1,8 +1,9 @@
 """Where what is to be told lies: `reminders`, `messages`; and whom, and on which devices."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from common.appointments import appointments, waitlist
 from common.auth import users
@@ -13,6 +14,10 @@ from common.problems import AlreadyExists, NotFound, RecordChanged
 from common.reminders import Message, ReminderPlan, messages, plans
 from common.scheduling import Appointment, WaitlistEntry
 
+R = TypeVar("R", ReminderPlan, Message)
+
+_log = logging.getLogger("healthhub.reminders")
+
 devices = Collection(Device, "users/{}/devices")
 notifications = Collection(Notification, "users/{}/notifications")
 
@@ -20,15 +25,29 @@ _MOST_HOLDERS = 10
 
 
 async def due_plans(moment: datetime, most: int) -> list[ReminderPlan]:
-    return await plans.find(
-        where=[("next_time", "<=", moment)], order=[("next_time", "ASCENDING")], limit=most
-    )
+    return await _due(plans, moment, most)
 
 
 async def due_messages(moment: datetime, most: int) -> list[Message]:
-    return await messages.find(
-        where=[("next_time", "<=", moment)], order=[("next_time", "ASCENDING")], limit=most
+    return await _due(messages, moment, most)
+
+
+async def _due(collection: Collection[R], moment: datetime, most: int) -> list[R]:
+    """The longest due first. One that can't be read is told and passed over: others must not wait for it."""
+    where: Where = [("next_time", "<=", moment)]
+    due = collection.all_(
+        where=where, order=[("next_time", "ASCENDING")], chunk=most, unreadable=_unreadable
     )
+    found: list[R] = []
+    async for each in due:
+        found.append(each)
+        if len(found) == most:
+            break
+    return found
+
+
+def _unreadable(path: str) -> None:
+    _log.error("a reminder can't be read", extra={"fields": {"path": path}})
 
 
 async def claim(

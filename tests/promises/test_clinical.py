@@ -33,10 +33,13 @@ from tests.client import (
     A_RECORD,
     Api,
     Person,
+    a_bookable_doctor,
     a_listed_doctor,
     a_patient,
     a_record,
     admit,
+    book,
+    free_starts,
     register,
 )
 from tests.promises.people import Cell
@@ -407,9 +410,12 @@ async def test_p20_an_older_copy_of_an_erased_patient_can_not_be_read(
 
 @pytest.mark.whole_database
 async def test_p25_after_a_restore_every_document_is_as_it_was(
-    api: Api, platform: Platform, folder: Path, figure: Any
+    api: Api, admin: Person, platform: Platform, folder: Path, figure: Any
 ) -> None:
-    patient = await a_patient(api)
+    patient, doctor = await a_patient(api), await a_bookable_doctor(api, admin)
+    for start in (await free_starts(api, doctor))[:3]:
+        await book(api, patient, doctor, start)
+    await a_record(api, patient, doctor)
     shown = (await api.get(f"/v1/patients/{patient.uid}", patient)).json()
     before = await everything()
     started = time.monotonic()

@@ -10,6 +10,7 @@ from common.access import access_grants
 from common.appointments import appointments, booked_slots
 from common.audit import audit_events
 from common.firestore import Batch
+from common.reminders import plans
 from tests.client import (
     A_PROFILE,
     Api,
@@ -340,7 +341,12 @@ async def test_what_is_offered_then_can_be_changed_to(api: Api, admin: Person, i
     spell = {"start": "09:00", "end": "12:00", "types": ["in_person", "video"]}
     doctor = await a_bookable_doctor(api, admin, weekly={day: [spell] for day in DAYS})
     path = path_of(await book(api, ill, doctor, (await free_starts(api, doctor))[0]))
-    assert (await api.put(path, ill, json={"type": "video"})).json()["type"] == "video"
+    by_video = (await api.put(path, ill, json={"type": "video"})).json()
+    assert (by_video["type"], by_video["place"]) == ("video", None)
+    plan = await plans.get(by_video["appointment_id"])
+    assert plan
+    assert plan.type == "video"
+    assert (await api.put(path, ill, json={"type": "in_person"})).json()["place"]
     refused = await api.put(path, ill, json={"type": "phone"})
     assert refused.json()["errors"][0]["pointer"] == "/type"
 

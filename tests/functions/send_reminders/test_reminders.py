@@ -358,6 +358,24 @@ async def test_while_the_database_is_away_the_firing_fails_and_the_next_one_send
     assert len(await clock.sent(patient)) == 1
 
 
+async def test_one_that_can_not_be_read_holds_no_other_up(
+    api: Api, doctor: Person, clock: Clock
+) -> None:
+    past = datetime.now(UTC) - timedelta(days=1)
+    batch = Batch()
+    batch.merge(plans.path("broken"), {"next_time": past})
+    batch.merge(messages.path("broken"), {"next_time": past})
+    await batch.commit()
+    patient = await a_patient(api)
+    await let_it_be_due(await booked(api, doctor, patient))
+    assert await clock.fire() == 204
+    assert len(await clock.sent(patient)) == 1
+    batch = Batch()
+    batch.delete(plans.path("broken"))
+    batch.delete(messages.path("broken"))
+    await batch.commit()
+
+
 async def test_the_gateway_shows_what_was_sent(api: Api, doctor: Person, clock: Clock) -> None:
     patient = await a_patient(api)
     await let_it_be_due(await booked(api, doctor, patient))

@@ -215,7 +215,9 @@ async def test_patients_read_in_plain_words_who_looked_and_why(
     await admit(api, patient, carer)
     await a_record(api, patient, carer)
     entries = (await api.get(f"{path}/access-log", patient)).json()["items"]
-    texts = [entry["text"] for entry in reversed(entries)]
+    # This very reading is stored while the log is read, and may be in it already.
+    others = [entry for entry in entries if entry["action"] != "access-log.read"]
+    texts = [entry["text"] for entry in reversed(others)]
     assert texts[-5:] == [
         "Dr. Vera Hint tried to do this and was refused: looked at your record.",
         "Dr. Vera Hint opened your record in an emergency.",
@@ -235,17 +237,14 @@ def test_every_action_on_a_patient_has_words() -> None:
     """Read from the code: an action that nobody found words for would read like one of ours."""
     import re
 
-    text = (
-        "".join(
-            path.read_text()
-            for folder in ("functions/patients", "functions/users", "functions/purge_expired")
-            for path in (ROOT / folder).rglob("*.py")
-        )
-        + (ROOT / "common" / "retention.py").read_text()
+    text = "".join(
+        path.read_text()
+        for folder in ("functions", "common")
+        for path in (ROOT / folder).rglob("*.py")
     )
     actions = set(
         re.findall(
-            r'"((?:patients|history|care-team|break-glass|access-log|access-grants|notifications|users)\.[a-z-]+)"',
+            r'"((?:patients|history|care-team|break-glass|access-log|access-grants|notifications|users|appointments|waitlist|calendar|reviews)\.[a-z-]+)"',
             text,
         )
     )
