@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
+from google.cloud.firestore_v1.bulk_writer import BulkWriterOptions
 
 from common.firestore import storable
 from common.scheduling import Appointment, AppointmentType, BookedSlot
@@ -25,7 +27,7 @@ from tests.client import Api, Person, a_bookable_doctor, a_patient, make_admin
 from tests.recorder import Recorder
 
 _FEW, _MANY = 1_000, 100_000
-_TIMES = 60
+_TIMES = 30
 
 
 @dataclass
@@ -80,7 +82,10 @@ def store(first: int, last: int, doctor: str, patient: str) -> float:
     """With the client's bulk writer; returns how many a second."""
     client = firestore.Client()
     started = time.perf_counter()
-    writer = client.bulk_writer()
+    # Its usual 500 a second spare a database that must grow; the emulator need not.
+    writer = client.bulk_writer(
+        BulkWriterOptions(initial_ops_per_second=5_000, max_ops_per_second=5_000)
+    )
     for id, appointment in appointments(first, last, doctor, patient):
         writer.create(client.document(f"appointments/{id}"), storable(appointment))
         if appointment.doctor_id == doctor:
@@ -118,6 +123,23 @@ async def _costs(api: Api, recorder: Recorder, doctor: Person, patient: Person) 
     return found
 
 
+def _bare(patient: Person) -> float:
+    """Milliseconds that the database alone takes for the list's query."""
+    query = (
+        firestore.Client()
+        .collection("appointments")
+        .where(filter=FieldFilter("patient_id", "==", patient.uid))
+        .order_by("start")
+        .limit(21)
+    )
+    took = []
+    for _ in range(10):
+        started = time.perf_counter()
+        assert len(query.get()) == 21
+        took.append((time.perf_counter() - started) * 1000)
+    return statistics.median(took)
+
+
 async def compare(run_dir: Path) -> None:
     """In a process of its own: prints what was found as JSON."""
     import json
@@ -135,12 +157,14 @@ async def compare(run_dir: Path) -> None:
                 doctor, patient = await a_bookable_doctor(api, admin), await a_patient(api)
                 await asyncio.to_thread(store, 0, _FEW, doctor.uid, patient.uid)
                 few = await _costs(api, recorder, doctor, patient)
+                bare = [await asyncio.to_thread(_bare, patient)]
                 rate = await asyncio.to_thread(store, _FEW, _MANY, doctor.uid, patient.uid)
                 many = await _costs(api, recorder, doctor, patient)
+                bare.append(await asyncio.to_thread(_bare, patient))
     finally:
         recorder.stop()
     costs = {name: [asdict(few[name]), asdict(many[name])] for name in few}
-    print(json.dumps({"rate": rate, "costs": costs}))
+    print(json.dumps({"rate": rate, "costs": costs, "bare": bare}))
 
 
 def measure() -> tuple[list[Row], list[str]]:
@@ -166,8 +190,13 @@ def measure() -> tuple[list[Row], list[str]]:
                 Target("≤", 1.2),
             )
         )
-    note = f"The bulk writer stored {found['rate']:.0f} appointments a second in the emulator."
-    return rows, [note]
+    few, many = found["bare"]
+    return rows, [
+        f"The bulk writer stored {found['rate']:.0f} appointments a second in the emulator.",
+        f"The emulator has no composite indexes and looks through a collection: the list's query"
+        f" alone took it {few:.0f} ms and then {many:.0f} ms. The reads, which the cloud's time"
+        " and bill follow, are equal.",
+    ]
 
 
 if __name__ == "__main__":

@@ -84,7 +84,9 @@ async def _meet(api: Api, six: Six) -> None:
         "appointment_id": ahead["appointment_id"],
         "offered_id": joined.json()["waitlist_id"],
         "feed_secret": feed.json()["url"].partition("token=")[2],
-        "free_start": starts[10],
+        "free_start": starts[
+            14
+        ],  # on another day: one that has something booked costs a second try
         "later": starts[-1],
     }
 
