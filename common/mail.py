@@ -40,9 +40,9 @@ async def send(mail: Mail) -> None:
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(now())
     message["Message-ID"] = f"<{mail.id}@{settings().mail_from.rpartition('@')[2].strip('>')}>"
-    message["Content-Language"] = mail.language
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text)
+    message["Content-Language"] = mail.language  # after the content, which drops such headers
 
     async def ask() -> None:
         client = aiosmtplib.SMTP(**_relay(), timeout=_DEADLINE / 2)

@@ -74,7 +74,10 @@ def _when(user: User, message: Message, texts: dict[str, Any], language: str) ->
 def _time(moment: datetime, time_zone: str, locale: Locale) -> str:
     local = moment.astimezone(zone(time_zone))
     shown = dates.format_time(local, "short", tzinfo=local.tzinfo, locale=locale)
-    return f"{shown} {dates.get_timezone_name(local, 'short', locale=locale)}"
+    name = dates.get_timezone_name(local, "short", locale=locale)
+    if name[0] in "+-":  # the language has no short name for it
+        name = dates.get_timezone_gmt(local, "long", locale=locale)
+    return f"{shown} {name}"
 
 
 def _locale(tag: str, language: str) -> Locale:

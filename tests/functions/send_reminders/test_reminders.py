@@ -314,6 +314,7 @@ async def test_it_is_said_in_the_persons_language_and_zone(
     assert await clock.fire() == 204
     (mail,) = await clock.sent(patient)
     assert words in mail["text"]
+    assert mail["language"] == (language[:2] if language != "fi" else "en")
     assert clock_shows in mail["text"]
     assert "{" not in mail["title"] + mail["text"]
 
