@@ -11,7 +11,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -41,11 +41,13 @@ def create_app(
     routers: Sequence[APIRouter] = (),
     probes: Sequence[Probe] = (),
     receiver: Receiver | None = None,
+    bodies: Mapping[str, "Allowed"] | None = None,
 ) -> ASGIApp:
     """The service `name`: its routers, `/health`, its OpenAPI document, and the edge around them.
 
     `probes` ask the outside services that it needs, beyond the database.
     `receiver` takes what Pub/Sub pushes to `/`, in a function that nobody calls.
+    `bodies` names the paths that take something else than a little JSON.
     """
     logs.configure()
     app = FastAPI(
@@ -95,7 +97,7 @@ def create_app(
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
             max_age=3600,
         )
-    return Edge(inner)
+    return Edge(inner, bodies or {})
 
 
 class OpenApiDocument:
@@ -127,9 +129,16 @@ class OpenApiDocument:
         return document
 
 
+Allowed = tuple[int | None, tuple[str, ...]]
+"""How many bytes a body may have (None: no end), and how its media type may begin."""
+
+_SMALL_JSON: Allowed = (MAX_JSON_BODY, ("application/json",))
+
+
 class Edge:
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, bodies: Mapping[str, Allowed] | None = None) -> None:
         self._app = app
+        self._bodies = bodies or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -142,10 +151,11 @@ class Edge:
         answer = _Answer(send, context.request_id)
         scope = {**scope, **_unversioned(scope["path"])}
         try:
-            if refusal := _refusal(headers):
+            allowed = self._bodies.get(scope["path"], _SMALL_JSON)
+            if refusal := _refusal(headers, allowed):
                 await answer.problem(refusal)
             else:
-                await self._app(scope, _limited(receive), answer.send)
+                await self._app(scope, _limited(receive, allowed[0]), answer.send)
         except problems.Problem as problem:  # raised while the body was read, outside any route
             await answer.problem(problem)
         except Exception:  # noqa: BLE001 - the last resort; it is logged
@@ -233,28 +243,36 @@ def _unversioned(path: str) -> dict[str, Any]:
     return {"path": path, "raw_path": path.encode(), "root_path": ""}
 
 
-def _refusal(headers: dict[bytes, bytes]) -> problems.Problem | None:
-    """What is refused by its headers alone: a body too large, or not JSON."""
+def _refusal(headers: dict[bytes, bytes], allowed: Allowed) -> problems.Problem | None:
+    """What is refused by its headers alone: a body too large, or of another kind."""
+    most, kinds = allowed
     length = headers.get(b"content-length", b"0")
-    if not length.isdigit() or int(length) > MAX_JSON_BODY:
-        return problems.BodyTooLarge(f"A body may have {MAX_JSON_BODY} bytes here.")
+    if not length.isdigit() or (most is not None and int(length) > most):
+        return problems.BodyTooLarge(f"A body may have {most} bytes here.")
     if length != b"0" or b"transfer-encoding" in headers:
         media_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-        if media_type != b"application/json":
-            return problems.UnsupportedMediaType()
+        if not media_type.decode("latin-1").startswith(kinds):
+            return problems.UnsupportedMediaType(_asked_for(kinds))
     return None
 
 
-def _limited(receive: Receive) -> Receive:
+def _asked_for(kinds: tuple[str, ...]) -> str:
+    named = " or ".join(f"{kind}…" if kind.endswith("/") else kind for kind in kinds)
+    return f"Send the body as `Content-Type: {named}`."
+
+
+def _limited(receive: Receive, most: int | None) -> Receive:
     """Stops a body that grows past the limit without having said so."""
+    if most is None:
+        return receive
     received = 0
 
     async def limited() -> Message:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
-        if received > MAX_JSON_BODY:
-            raise problems.BodyTooLarge(f"A body may have {MAX_JSON_BODY} bytes here.")
+        if received > most:
+            raise problems.BodyTooLarge(f"A body may have {most} bytes here.")
         return message
 
     return limited

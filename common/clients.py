@@ -1,9 +1,10 @@
-"""SDK clients, built on first use and kept for the life of the process.
+"""SDK clients and tokens, built on first use and kept for the life of the process.
 
 Never at import: the framework imports `main.py` in one process and serves
 from a forked one, and gRPC does not survive a fork.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -73,3 +74,64 @@ def _asking_kms(call: Callable[..., Any], request: Mapping[str, Any]) -> Any:
         return call(request=request, retry=few, timeout=KMS_DEADLINE)
     except (exceptions.ServerError, exceptions.TooManyRequests, exceptions.RetryError) as error:
         raise Unavailable("The key service does not answer. Nothing was changed.") from error
+
+
+@lru_cache
+def storage_client() -> Any:
+    """A `google.cloud.storage.Client`: it blocks, so `common/storage.py` asks it in threads."""
+    # Imported here: it costs 300 ms, and only what stores or reads files needs it.
+    from google.cloud import storage  # type: ignore[attr-defined]
+
+    return storage.Client(project=settings().project_id)
+
+
+@lru_cache
+def speech_client() -> Any:
+    """A `SpeechAsyncClient` (v2) of the configured location, or of what speaks its protocol."""
+    # Imported here: it costs 500 ms, and only what starts or follows a recognition needs it.
+    from google.api_core.client_options import ClientOptions
+    from google.cloud import speech_v2
+
+    host = settings().speech_emulator_host
+    if not host:
+        endpoint = f"{settings().speech_location}-speech.googleapis.com"
+        return speech_v2.SpeechAsyncClient(client_options=ClientOptions(api_endpoint=endpoint))
+    import grpc
+    from google.cloud.speech_v2.services.speech.transports import SpeechGrpcAsyncIOTransport
+
+    transport = SpeechGrpcAsyncIOTransport(channel=grpc.aio.insecure_channel(host))
+    return speech_v2.SpeechAsyncClient(transport=transport)
+
+
+@lru_cache
+def openai_client() -> Any:
+    """An `openai.AsyncOpenAI` that does not retry by itself: `common/outside.py` does."""
+    # Imported here: it costs 800 ms.
+    import openai
+
+    return openai.AsyncOpenAI(
+        api_key=settings().openai_api_key, base_url=settings().openai_base_url, max_retries=0
+    )
+
+
+async def access_token(scope: str) -> str:
+    """A token of this function's service account, for Google's REST interfaces."""
+    return await asyncio.to_thread(_fresh_token, scope)
+
+
+def _fresh_token(scope: str) -> str:
+    from google.auth.transport.requests import Request
+
+    credentials = credentials_for(scope)
+    if not credentials.valid:
+        credentials.refresh(Request())
+    return str(credentials.token)
+
+
+@lru_cache
+def credentials_for(scope: str) -> Any:
+    """The application's default credentials: the service account that the function runs as."""
+    import google.auth
+
+    credentials, _ = google.auth.default(scopes=[scope])
+    return credentials

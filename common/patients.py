@@ -1,7 +1,11 @@
 """Where a patient's documents lie, and the patient's own, for whatever shows or adds to the record."""
 
-from common.clinical import BreakGlass, HistoryRecord, Patient
-from common.firestore import Collection
+import time
+from datetime import date
+from secrets import token_hex
+
+from common.clinical import BreakGlass, HistoryRecord, HistoryType, Patient
+from common.firestore import Collection, now
 from common.problems import NotFound, PatientArchived
 
 patients = Collection(Patient, "patients")
@@ -28,3 +32,25 @@ async def changeable(patient_id: str) -> Patient:
     if patient.is_archived:
         raise PatientArchived
     return patient
+
+
+def new_history(
+    patient_id: str, type: HistoryType, occurred_on: date, author_uid: str
+) -> HistoryRecord:
+    """A record without content yet.
+
+    Named after the time of entry, so that records of one day lie in the order of their entry.
+    """
+    moment = now()
+    record = HistoryRecord(
+        create_time=moment,
+        update_time=moment,
+        type=type,
+        occurred_on=occurred_on,
+        author_uid=author_uid,
+        editor_uid=author_uid,
+        sealed={},
+    )
+    id = f"{time.time_ns() // 1_000_000:012x}{token_hex(6)}"
+    record.stored_as(history.path(patient_id, id), "")
+    return record

@@ -29,6 +29,8 @@
     │   ├── PatientRecordMissing
     │   ├── NotAccepting
     │   ├── StatusConflict
+    │   ├── NoteUnsupported
+    │   ├── RedactionIncomplete
     │   ├── OfferEnded
     │   ├── WaitlistFull
     │   ├── ReviewExists
@@ -306,9 +308,21 @@ class NotAccepting(Conflict):
 
 
 class StatusConflict(Conflict):
-    """An appointment in this status can't change so."""
+    """This can't be done in its present status."""
 
     title = "Status conflict"
+
+
+class NoteUnsupported(Conflict):
+    """Some of this note was not said, as its marks show. Edit it, or sign with `accept_unsupported`."""
+
+    title = "Note unsupported"
+
+
+class RedactionIncomplete(Conflict):
+    """What identifies the patient could not be taken out for certain, so nothing was sent to a model."""
+
+    title = "Redaction incomplete"
 
 
 class OfferEnded(Conflict):

@@ -8,8 +8,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from common.clients import access_token
 from common.outside import Failed, Outside, Refused
 from common.settings import settings
 
@@ -82,25 +83,7 @@ def _base() -> str:
 async def _access_token() -> str:
     if os.environ.get("FCM_EMULATOR_HOST"):
         return "owner"  # what Google's own emulators take
-    return await asyncio.to_thread(_fresh_token)
-
-
-def _fresh_token() -> str:
-    from google.auth.transport.requests import Request
-
-    credentials = _credentials()
-    if not credentials.valid:
-        credentials.refresh(Request())
-    return str(credentials.token)
-
-
-@lru_cache
-def _credentials() -> Any:
-    import google.auth
-
-    scope = "https://www.googleapis.com/auth/firebase.messaging"
-    credentials, _ = google.auth.default(scopes=[scope])
-    return credentials
+    return await access_token("https://www.googleapis.com/auth/firebase.messaging")
 
 
 @lru_cache

@@ -45,6 +45,9 @@ class Retention(BaseModel):
     notifications: Period = "180d"
     appointments: Period = "6y"
     """With the profile of their archived patient; counted from their last change."""
+    transcriptions: Period = "6y"
+    """With what was recorded; with the profile of their archived patient, counted from their last change."""
+    dead_letters: Period = "30d"
     visit_access: Period = "90d"
     """How long after a visit its doctor still sees the patient."""
 
@@ -108,6 +111,22 @@ class Settings(BaseModel):
     mail_from: str = "HealthHub <no-reply@healthhub.invalid>"
     kms_emulator_host: str = ""
     """`host:port` of what speaks Cloud KMS's protocol in its place."""
+    pubsub_emulator_host: str = ""
+    speech_location: str = Field(default="us", pattern=r"^[a-z0-9-]{2,40}$")
+    """Where Speech-to-Text keeps and works on audio; models differ by it."""
+    speech_model: str = "medical_conversation"
+    """For consultations; `chirp_3` for languages that the medical models do not know."""
+    speech_emulator_host: str = ""
+    """`host:port` of what speaks Speech-to-Text's protocol in its place."""
+    clamd_host: str = ""
+    """`host:port` of clamd; without one, uploads are not scanned."""
+    openai_api_key: str = ""
+    openai_base_url: str = "https://api.openai.com/v1"
+    note_model: str = "gpt-4.1"
+    """Drafts notes from transcripts."""
+    healthcare_nlp: str = ""
+    """`projects/…/locations/…` of the Healthcare Natural Language API: it then finds the terms."""
+    healthcare_url: str = "https://healthcare.googleapis.com"
     retention: Retention = Retention()
     certificates_url: str = (
         "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com"
@@ -162,6 +181,16 @@ _VARIABLES = {
     "audit_keys_before": "AUDIT_KEYS_BEFORE",
     "kms_key": "KMS_KEY",
     "kms_emulator_host": "KMS_EMULATOR_HOST",
+    "pubsub_emulator_host": "PUBSUB_EMULATOR_HOST",
+    "speech_location": "SPEECH_LOCATION",
+    "speech_model": "SPEECH_MODEL",
+    "speech_emulator_host": "SPEECH_EMULATOR_HOST",
+    "clamd_host": "CLAMD_HOST",
+    "openai_api_key": "OPENAI_API_KEY",
+    "openai_base_url": "OPENAI_BASE_URL",
+    "note_model": "NOTE_MODEL",
+    "healthcare_nlp": "HEALTHCARE_NLP",
+    "healthcare_url": "HEALTHCARE_URL",
     "smtp_host": "SMTP_HOST",
     "smtp_port": "SMTP_PORT",
     "smtp_user": "SMTP_USER",

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from local import tools
 from local.bootstrap import ROOT
-from local.platform import HOST, Platform, Ports
+from local.platform import Platform
+from local.ports import HOST, Ports
 from local.processes import StartFailed
 
 cli = typer.Typer(add_completion=False, help="HealthHub on this machine.", no_args_is_help=True)

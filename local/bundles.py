@@ -13,7 +13,8 @@ def files(name: str) -> dict[str, Path]:
     files = sorted([*function.rglob("*.py"), *function.rglob("*.json")])
     own = [path for path in files if path.stat().st_size]
     bundle = {str(path.relative_to(function)): path for path in own}
-    for path in sorted((ROOT / "common").rglob("*.py")):
+    common = ROOT / "common"
+    for path in sorted([*common.rglob("*.py"), *common.rglob("*.json")]):
         bundle[str(path.relative_to(ROOT))] = path
     bundle["requirements.txt"] = ROOT / "requirements.txt"
     return bundle

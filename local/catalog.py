@@ -8,6 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from local.bootstrap import ROOT
 
 
+class Stored(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bucket: Literal["uploads", "results"]
+    prefix: str = Field(pattern=r"^[a-z]+/$")
+
+
 class Function(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -15,6 +22,8 @@ class Function(BaseModel):
     kind: Literal["http", "event", "clock"]
     paths: tuple[str, ...] = ()
     schedule: str | None = None
+    stored: Stored | None = None
+    topic: str | None = None
     memory: str = Field(pattern=r"^\d+(Mi|Gi)$")
     cpu: float
     timeout: int

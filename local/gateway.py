@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from common import problems
 from local import catalog
-from local.platform import HOST
+from local.ports import HOST
 
 _HOP_BY_HOP = {
     b"connection",

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 import socket
 import sys
 import time
@@ -12,67 +11,21 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from local import bundles, catalog, scheduler
+from local import bundles, catalog, topics
 from local.bootstrap import ROOT
+from local.ports import HOST, VARIABLE, Ports, free_ports
 from local.processes import Children, StartFailed
 from local.tools import Tools
 
 PROJECT = "demo-healthhub"
-HOST = "127.0.0.1"
 KMS_KEY = f"gcp-kms://projects/{PROJECT}/locations/local/keyRings/healthhub/cryptoKeys/patients"
 
 
 def _demo_key(purpose: str) -> str:
     return base64.b64encode(hashlib.sha256(f"{PROJECT} {purpose}".encode()).digest()).decode()
-
-
-@dataclass(frozen=True)
-class Ports:
-    gateway: int
-    firestore: int
-    auth: int
-    storage: int
-    pubsub: int
-    smtp: int
-    fcm: int
-    kms: int
-
-    @classmethod
-    def usual(cls) -> "Ports":
-        """The documented ports, each movable by the variable that its clients read."""
-        return cls(
-            gateway=int(os.environ.get("HEALTHHUB_PORT", "8000")),
-            firestore=_port_of("FIRESTORE_EMULATOR_HOST", 8080),
-            auth=_port_of("FIREBASE_AUTH_EMULATOR_HOST", 9099),
-            storage=_port_of("STORAGE_EMULATOR_HOST", 9199),
-            pubsub=_port_of("PUBSUB_EMULATOR_HOST", 8085),
-            smtp=_port_of("SMTP_EMULATOR_HOST", 9304),
-            fcm=_port_of("FCM_EMULATOR_HOST", 9305),
-            kms=_port_of("KMS_EMULATOR_HOST", 9306),
-        )
-
-    @classmethod
-    def free(cls) -> "Ports":
-        return cls(*free_ports(len(fields(cls))))
-
-
-def _port_of(variable: str, usual: int) -> int:
-    value = os.environ.get(variable, "").rsplit(":", 1)[-1]
-    return int(value) if value.isdigit() else usual
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 @dataclass
@@ -84,6 +37,8 @@ class Platform:
     run_dir: Path
     function_env: Mapping[str, str] = field(default_factory=dict)
     """Settings that differ from the usual ones, for tests."""
+    backoff: str = topics.MIN_BACKOFF
+    """Between deliveries of one event, at least."""
     is_demo: bool = False
     """Whether the explorer offers the demo accounts."""
     is_clocked: bool = False
@@ -117,7 +72,8 @@ class Platform:
                 for name in pool.map(lambda wait: wait(), waits):
                     self.say(f"{name} is up")
             pubsub = f"{HOST}:{self.ports.pubsub}"
-            scheduler.subscribe(pubsub, PROJECT, self.functions)
+            topics.subscribe(pubsub, PROJECT, self.functions, self.backoff)
+            topics.make_buckets(f"http://{HOST}:{self.ports.storage}", PROJECT)
             if self.is_clocked:
                 command = [sys.executable, "-m", "local.scheduler"]
                 self.children.launch("scheduler", command, self.client_env(), ROOT)
@@ -130,7 +86,7 @@ class Platform:
 
     def fire(self, name: str) -> None:
         """Fire a clock function now."""
-        scheduler.fire(f"{HOST}:{self.ports.pubsub}", PROJECT, name)
+        topics.fire(f"{HOST}:{self.ports.pubsub}", PROJECT, name)
 
     def client_env(self) -> dict[str, str]:
         """What a client of this platform needs: tools, tests, the operator's commands."""
@@ -143,6 +99,10 @@ class Platform:
             "SMTP_EMULATOR_HOST": f"{HOST}:{self.ports.smtp}",
             "FCM_EMULATOR_HOST": f"{HOST}:{self.ports.fcm}",
             "MAIL_FROM": "HealthHub <no-reply@demo.healthhub.test>",
+            "SPEECH_EMULATOR_HOST": f"{HOST}:{self.ports.speech}",
+            "CLAMD_HOST": f"{HOST}:{self.ports.clamd}",
+            "OPENAI_BASE_URL": f"http://{HOST}:{self.ports.openai}/v1",
+            "OPENAI_API_KEY": "demo",
             "IDENTITY_API_KEY": "demo",
             # Fixed keys: a page token outlives a restart. The demo has nothing to hide.
             "PAGE_TOKEN_KEY": _demo_key("page tokens"),
@@ -159,7 +119,7 @@ class Platform:
                     probe.bind((HOST, port))
                 except OSError:
                     raise StartFailed(
-                        f"port {port} ({name}) is in use; end what uses it, or set {_VARIABLE[name]}"
+                        f"port {port} ({name}) is in use; end what uses it, or set {VARIABLE[name]}"
                     ) from None
 
     def _start_emulators(self) -> Iterator[Callable[[], str]]:
@@ -175,14 +135,24 @@ class Platform:
         jar = ["-jar", str(self.tools.pubsub_jar)]
         bind = [f"--host={HOST}", f"--port={ports.pubsub}"]
         yield self._service("pubsub", [*java, *jar, *bind], ports.pubsub)
-        script = [sys.executable, "-m", "local.kms", str(ports.kms), str(self.run_dir / "kms.json")]
+        script = _module("local.kms", str(ports.kms), str(self.run_dir / "kms.json"))
         yield self._service("kms", script, ports.kms, cwd=ROOT, path=None)
-        both = [str(ports.fcm), str(ports.smtp)]
-        script = [sys.executable, "-m", "local.outbox", *both]
+        script = _module("local.outbox", str(ports.fcm), str(ports.smtp))
         yield self._service("outbox", script, ports.fcm, cwd=ROOT, path="/dev/outbox")
-        module = [sys.executable, "-m", "gcp_storage_emulator", "start", "--in-memory", "--quiet"]
-        bind = ["--host", HOST, "--port", str(ports.storage)]
-        yield self._service("storage", [*module, *bind], ports.storage)
+        bind = [str(ports.storage), str(self._key_file), PROJECT, f"{HOST}:{ports.pubsub}"]
+        yield self._service("storage", _module("local.storage", *bind), ports.storage, cwd=ROOT)
+        env = {"STORAGE_EMULATOR_HOST": f"http://{HOST}:{ports.storage}"}
+        script = _module("local.speech", str(ports.speech))
+        yield self._service("speech", script, ports.speech, env=env, cwd=ROOT, path=None)
+        script = _module("local.model", str(ports.openai))
+        yield self._service("model", script, ports.openai, cwd=ROOT, path="/dev/prompts")
+        script = _module("local.clamd", str(ports.clamd))
+        yield self._service("clamd", script, ports.clamd, cwd=ROOT, path=None)
+
+    @property
+    def _key_file(self) -> Path:
+        """The service account's key, for signed URLs: made here, where the cloud has IAM."""
+        return self.run_dir / "service-account.json"
 
     def _start_functions(self) -> Iterator[Callable[[], str]]:
         declared = catalog.read()
@@ -191,6 +161,7 @@ class Platform:
             bundle = bundles.build(name, self.run_dir / "bundles" / name)
             env = {
                 **self.client_env(),
+                "GOOGLE_APPLICATION_CREDENTIALS": str(self._key_file),
                 "FUNCTION_TARGET": name,
                 "FUNCTION_SOURCE": str(bundle / "main.py"),
                 "FUNCTION_SIGNATURE_TYPE": "http",
@@ -246,16 +217,8 @@ class Platform:
         return wait
 
 
-_VARIABLE = {
-    "gateway": "HEALTHHUB_PORT",
-    "firestore": "FIRESTORE_EMULATOR_HOST=127.0.0.1:<port>",
-    "auth": "FIREBASE_AUTH_EMULATOR_HOST=127.0.0.1:<port>",
-    "storage": "STORAGE_EMULATOR_HOST=http://127.0.0.1:<port>",
-    "pubsub": "PUBSUB_EMULATOR_HOST=127.0.0.1:<port>",
-    "smtp": "SMTP_EMULATOR_HOST=127.0.0.1:<port>",
-    "fcm": "FCM_EMULATOR_HOST=127.0.0.1:<port>",
-    "kms": "KMS_EMULATOR_HOST=127.0.0.1:<port>",
-}
+def _module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *arguments]
 
 
 @contextmanager

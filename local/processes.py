@@ -111,7 +111,7 @@ def _running(pid: int, marks: tuple[str, ...]) -> psutil.Process | None:
     return process if any(mark in command for mark in marks) else None
 
 
-_COMMANDS = ("emulator", "functions_framework", "local.gateway", "local.kms", "local.scheduler")
+_COMMANDS = ("emulator", "functions_framework", "-m local.")
 
 
 def _clean_environment() -> dict[str, str]:

@@ -20,7 +20,8 @@ from rich.table import Table
 
 from common import clients, rpc
 from local import tools
-from local.platform import HOST, Platform, Ports, running
+from local.platform import Platform, running
+from local.ports import HOST, Ports
 from ops.verify_audit import Verified, verify_audit
 from tests.client import EMAIL_DOMAIN, PASSWORD, Api, Person, make_admin, register
 from tests.indexes import is_declared

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 import uvloop
 
 from local.bootstrap import ROOT
-from local.platform import HOST
+from local.ports import HOST
 
 _PATIENCE = 120.0
 

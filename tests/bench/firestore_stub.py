@@ -17,7 +17,7 @@ import grpc
 from google.cloud.firestore_v1.types import document as document_types
 from google.cloud.firestore_v1.types import firestore as firestore_types
 
-from local.platform import HOST
+from local.ports import HOST
 
 LATENCY = 0.020
 

@@ -21,7 +21,8 @@ from common.firestore import storable
 from common.scheduling import Appointment, AppointmentType, BookedSlot
 from local import tools
 from local.bootstrap import ROOT
-from local.platform import HOST, Platform, Ports, running
+from local.platform import Platform, running
+from local.ports import HOST, Ports
 from tests.bench.table import Row, Target
 from tests.client import Api, Person, a_bookable_doctor, a_patient, make_admin
 from tests.recorder import Recorder

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from local.platform import HOST, PROJECT
+from local.platform import PROJECT
+from local.ports import HOST
 
 _KEY_ID = "bench"
 

@@ -19,7 +19,7 @@ from typing import cast
 import uvloop
 
 from local.bootstrap import ROOT
-from local.platform import HOST
+from local.ports import HOST
 
 _MOST_REQUESTS = 100_000
 _PATIENCE = 30.0

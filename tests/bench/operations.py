@@ -10,7 +10,8 @@ from pathlib import Path
 
 from local import tools
 from local.bootstrap import ROOT
-from local.platform import HOST, Platform, Ports, running
+from local.platform import Platform, running
+from local.ports import HOST, Ports
 from tests.client import Api
 from tests.promises.matrix import IDENTITIES, ROWS, Row
 from tests.promises.people import Six, ask, six

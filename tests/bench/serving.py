@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from local.platform import HOST, Platform, free_ports
+from local.platform import Platform
+from local.ports import HOST, free_ports
 from local.processes import Process
 
 _PATIENCE = 60.0

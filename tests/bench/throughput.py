@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from local.bootstrap import ROOT
-from local.platform import HOST, free_ports
+from local.ports import HOST, free_ports
 from tests.bench import load
 from tests.bench.serving import Deployed, Served, bare, launched, ours, serving
 from tests.bench.table import Row, Target

@@ -13,7 +13,8 @@ from google.cloud.firestore_v1.types import document as document_types
 from google.cloud.firestore_v1.types import firestore as firestore_types
 
 from local import tools
-from local.platform import HOST, PROJECT, Platform, Ports, running
+from local.platform import PROJECT, Platform, running
+from local.ports import HOST, Ports
 from tests.bench.issuer import Issuer, issuing
 from tests.client import Api, a_listed_doctor, a_patient, make_admin
 

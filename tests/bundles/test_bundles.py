@@ -13,7 +13,8 @@ import pytest
 
 from local import bundles, catalog
 from local.bootstrap import ROOT
-from local.platform import HOST, Platform, free_ports
+from local.platform import Platform
+from local.ports import HOST, free_ports
 
 FUNCTIONS = catalog.read()
 

@@ -21,7 +21,8 @@ from common.crypto import DataKey, NotOpened, Vault, new_vault, patient_keys, va
 from common.firestore import Batch
 from common.problems import NotFound, RecordChanged, Unavailable
 from local import kms
-from local.platform import KMS_KEY, Platform, free_ports
+from local.platform import KMS_KEY, Platform
+from local.ports import free_ports
 from ops.rotate_keys import rotate_keys
 from tests.client import A_PATIENT
 

@@ -13,7 +13,8 @@ import pytest
 
 from local import tools
 from local.bootstrap import ROOT
-from local.platform import HOST, Platform, Ports
+from local.platform import Platform
+from local.ports import HOST, Ports
 from local.processes import Children, StartFailed
 
 

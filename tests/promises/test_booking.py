@@ -19,7 +19,8 @@ import pytest
 from common.appointments import appointments, booked_days, booked_slots, waitlist
 from common.scheduling import Appointment, BookedDay, Practice, Span
 from local import bundles
-from local.platform import HOST, Platform, free_ports
+from local.platform import Platform
+from local.ports import HOST, free_ports
 from local.processes import Children, Process
 from tests.client import (
     Api,

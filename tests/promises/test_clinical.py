@@ -25,7 +25,8 @@ from common.problems import NotFound
 from functions.patients.history.schemas import HistoryCreate
 from functions.patients.schemas import PatientUpdate
 from functions.patients.sharing import service as sharing
-from local.platform import HOST, PROJECT, Platform
+from local.platform import PROJECT, Platform
+from local.ports import HOST
 from ops.reapply_erasures import reapply_erasures
 from ops.verify_audit import verify_audit
 from tests.client import (

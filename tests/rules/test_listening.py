@@ -12,7 +12,8 @@ from google.cloud.firestore_v1.types import firestore as types
 from google.cloud.firestore_v1.types.document import Value
 from google.cloud.firestore_v1.types.query import StructuredQuery
 
-from local.platform import HOST, PROJECT, Platform
+from local.platform import PROJECT, Platform
+from local.ports import HOST
 from tests.client import Api, Person, a_bookable_doctor, a_patient, book, free_starts
 
 _CURRENT = types.TargetChange.TargetChangeType.CURRENT

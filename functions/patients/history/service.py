@@ -1,9 +1,7 @@
 """The use cases of a patient's history: enter, read, amend."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
-from secrets import token_hex
 from typing import Any, TypeVar
 
 from common import access, audit, crypto
@@ -13,7 +11,7 @@ from common.crypto import Vault
 from common.firestore import ANY_REVISION, now
 from common.idempotency import Once
 from common.pages import PageQuery
-from common.patients import changeable, history, patients, versions
+from common.patients import changeable, history, new_history, patients, versions
 from common.preconditions import applied, changed_since
 from common.problems import (
     AlreadyExists,
@@ -102,7 +100,7 @@ async def create(
     if not policy.can_write_history(ground):
         raise await audit.refuse(caller, "history.create", path, patient_id, Forbidden())
     vault = await crypto.vault_of(patient_id)
-    record = _new_record(caller, patient_id, wish)
+    record = new_history(patient_id, wish.type, wish.occurred_on, caller.uid)
     private = HistoryPrivate(**wish.model_dump(exclude={"type", "occurred_on"}))
     record.sealed = vault.seal_all(record.path, private)
     answer = _shown(patient_id, record.id, record, vault)
@@ -118,23 +116,6 @@ async def create(
 
     await applied(change)
     return record, answer
-
-
-def _new_record(caller: Principal, patient_id: str, wish: HistoryCreate) -> HistoryRecord:
-    """Named after the time of entry, so that records of one day lie in the order of their entry."""
-    moment = now()
-    record = HistoryRecord(
-        create_time=moment,
-        update_time=moment,
-        type=wish.type,
-        occurred_on=wish.occurred_on,
-        author_uid=caller.uid,
-        editor_uid=caller.uid,
-        sealed={},
-    )
-    id = f"{time.time_ns() // 1_000_000:012x}{token_hex(6)}"
-    record.stored_as(history.path(patient_id, id), "")
-    return record
 
 
 async def amend(

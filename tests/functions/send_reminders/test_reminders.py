@@ -14,7 +14,8 @@ import pytest
 from common.clinical import Notification
 from common.firestore import Batch, Collection
 from common.reminders import messages, plans
-from local.platform import HOST, Platform
+from local.platform import Platform
+from local.ports import HOST
 from tests.client import Api, Person, a_bookable_doctor, a_patient, book, free_starts
 from tests.recorder import Recorder
 

@@ -1,0 +1,214 @@
+"""The one way to a language model: identifiers out, a line in the ledger, then the question.
+
+If anything that identifies the patient is left, or the ledger can't be
+written, nothing is sent. Conversations and records are handed over as data,
+as JSON beside the instructions, never as part of them.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from secrets import token_hex
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from common import audit
+from common.auth import Principal
+from common.clients import openai_client
+from common.clinical import Patient, PatientPrivate
+from common.crypto import Vault
+from common.firestore import Batch, Collection, now
+from common.models import Record
+from common.outside import Failed, Outside, Refused
+from common.problems import RedactionIncomplete, Unavailable
+from common.redaction import Identifier, Kind, NotRedacted, Redactor
+from common.settings import settings
+from common.transcripts import newest_first
+
+M = TypeVar("M", bound=BaseModel)
+
+_DEADLINE = 90.0
+_MOST_TOKENS = 8_000
+
+_openai = Outside("openai", deadline=_DEADLINE, attempts=2)
+_log = logging.getLogger("healthhub.egress")
+
+
+class Prompt(Record):
+    """`patients/{patient_id}/prompts/{id}`: what left for a model, as it left."""
+
+    actor_uid: str
+    purpose: str
+    model: str
+    replaced: dict[str, int]
+    """Identifiers that were taken out, by kind."""
+    outcome: str = "sent"
+    """`sent`, `answered`, `failed` or `refused`."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    answer_time: datetime | None = None
+    sealed: dict[str, bytes]
+    """`instructions` and `data`, redacted."""
+
+
+prompts = Collection(Prompt, "patients/{}/prompts")
+
+
+class _Sent(BaseModel):
+    instructions: str
+    data: str
+
+
+def known_of(
+    patient: Patient, private: PatientPrivate, others: Sequence[str] = ()
+) -> list[Identifier]:
+    """What the record knows that identifies the patient; and the names of others."""
+    found = [Identifier(Kind.PERSON, name) for name in (patient.name, *others) if name]
+    found.append(Identifier(Kind.DATE, patient.birth_date.isoformat()))
+    contacts = private.contacts
+    found += [Identifier(Kind.PHONE, contacts.phone)] if contacts.phone else []
+    found += [Identifier(Kind.EMAIL, contacts.email)] if contacts.email else []
+    if private.address is not None:
+        address = private.address
+        parts = (*address.lines, address.postal_code or "", address.city)
+        found += [Identifier(Kind.ADDRESS, part) for part in parts if part]
+    found += [Identifier(Kind.ID, private.national_id)] if private.national_id else []
+    found += [Identifier(Kind.ID, each.member_id) for each in private.insurance]
+    for contact in private.emergency_contacts:
+        found += [Identifier(Kind.PERSON, contact.name), Identifier(Kind.PHONE, contact.phone)]
+    return found
+
+
+async def ask(
+    caller: Principal,
+    purpose: str,
+    vault: Vault,
+    redactor: Redactor,
+    instructions: str,
+    data: Mapping[str, Any],
+    name: str,
+    answer: type[M],
+) -> M:
+    """What the model answers, as `answer`; tokens in it stand for what was taken out.
+
+    Raises `RedactionIncomplete`, and then nothing was sent; `Unavailable`.
+    """
+    try:
+        text = json.dumps(_redacted(data, redactor), ensure_ascii=False)
+        redactor.check(text)
+    except NotRedacted:
+        raise RedactionIncomplete from None
+    prompt = _line(caller, purpose, vault, redactor, _Sent(instructions=instructions, data=text))
+    batch = Batch()
+    batch.create(prompt.path, prompt)
+    event = audit.event(caller, "prompts.send", prompt.path, vault.patient_id, detail=purpose)
+    audit.add(batch, event)
+    await batch.commit()
+    try:
+        return await _openai.call(lambda: _answer(prompt, instructions, text, name, answer))
+    except Refused:
+        await _settle(prompt, {"outcome": "refused"})
+        raise Unavailable("The language model does not answer this. Nothing was changed.") from None
+    except Failed:
+        await _settle(prompt, {"outcome": "failed"})
+        raise Unavailable("The language model does not answer. Nothing was changed.") from None
+
+
+def _redacted(value: Any, redactor: Redactor) -> Any:
+    if isinstance(value, str):
+        return redactor.redact(value)
+    if isinstance(value, Mapping):
+        return {key: _redacted(each, redactor) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(each, redactor) for each in value]
+    return value
+
+
+def _line(caller: Principal, purpose: str, vault: Vault, redactor: Redactor, sent: _Sent) -> Prompt:
+    moment = now()
+    path = prompts.path(vault.patient_id, f"{newest_first(moment)}{token_hex(6)}")
+    prompt = Prompt(
+        create_time=moment,
+        update_time=moment,
+        actor_uid=caller.uid,
+        purpose=purpose,
+        model=settings().note_model,
+        replaced=redactor.counts,
+        sealed=vault.seal_all(path, sent),
+    )
+    prompt.stored_as(path, "")
+    return prompt
+
+
+async def _answer(prompt: Prompt, instructions: str, text: str, name: str, answer: type[M]) -> M:
+    import openai
+
+    schema = {"type": "json_schema", "name": name, "strict": True, "schema": strict(answer)}
+    try:
+        found = await openai_client().responses.create(
+            model=prompt.model,
+            instructions=instructions,
+            input=text,
+            text={"format": schema},
+            max_output_tokens=_MOST_TOKENS,
+            store=False,
+            timeout=_DEADLINE / 2,
+        )
+    except (openai.BadRequestError, openai.NotFoundError) as error:
+        raise Refused(type(error).__name__) from error
+    except openai.APIError as error:
+        raise Failed(type(error).__name__) from error
+    parsed = _parsed(found, answer)
+    usage = getattr(found, "usage", None)
+    await _settle(
+        prompt,
+        {
+            "outcome": "answered",
+            "input_tokens": getattr(usage, "input_tokens", 0) or 0,
+            "output_tokens": getattr(usage, "output_tokens", 0) or 0,
+        },
+    )
+    return parsed
+
+
+def _parsed(found: Any, answer: type[M]) -> M:
+    """Raises `Refused` for a refusal, `Failed` for what does not satisfy the schema."""
+    contents = [
+        content
+        for item in getattr(found, "output", None) or []
+        for content in getattr(item, "content", None) or []
+    ]
+    if any(getattr(content, "type", "") == "refusal" for content in contents):
+        raise Refused("the model refused")
+    if getattr(found, "status", "") != "completed":
+        raise Failed("cut short")
+    try:
+        return answer.model_validate_json(found.output_text)
+    except (ValidationError, AttributeError, TypeError) as error:
+        raise Failed("not what was asked for") from error
+
+
+async def _settle(prompt: Prompt, fields: Mapping[str, Any]) -> None:
+    batch = Batch()
+    moment = now()
+    batch.update(prompt.path, {**fields, "answer_time": moment, "update_time": moment})
+    await batch.commit()
+
+
+def strict(model: type[BaseModel]) -> dict[str, Any]:
+    """The model's schema as structured output takes it: every field required, no other allowed."""
+
+    def closed(schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [closed(each) for each in schema]
+        if not isinstance(schema, dict):
+            return schema
+        dropped = ("default", "title", "description", "maxLength", "minLength", "maxItems")
+        kept = {key: closed(each) for key, each in schema.items() if key not in dropped}
+        if schema.get("type") == "object":
+            kept |= {"additionalProperties": False, "required": list(schema.get("properties", {}))}
+        return kept
+
+    return dict(closed(model.model_json_schema()))

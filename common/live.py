@@ -1,0 +1,233 @@
+"""Speech recognised while it is spoken: sound in, words out, both at once.
+
+https://cloud.google.com/speech-to-text/v2/docs/streaming-recognize
+
+Speech-to-Text hears five minutes at most in one stream, so a longer talk is
+heard in several, and its times are counted on. What is not plain samples is
+read by `common/sound.py`, in a process of its own.
+"""
+
+import asyncio
+import struct
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.clients import speech_client
+from common.outside import Failed
+from common.recordings import nothing_secret
+from common.sound import RATE
+from common.speech import asking, config, recognizer, segment
+from common.transcripts import Segment, Word
+
+LIVE_TYPES = {
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/flac": "flac",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+    "audio/opus": "ogg",
+    "audio/webm": "matroska",
+    "audio/l16": "",
+}
+"""What can be read from its beginning on, with FFmpeg's name for it; `audio/l16` is samples alone."""
+
+_BYTES_A_SECOND = RATE * 2
+_MESSAGE = 24_000
+"""Bytes in one message; it takes 25,600."""
+_STREAM_SECONDS = 280.0
+"""It takes 300."""
+_DEADLINE = 330.0
+_WAITING = 32
+"""Messages that may wait for Speech-to-Text; then the app waits too."""
+
+
+class NotSound(Exception):
+    """What was sent can't be read as the sound that it was said to be."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Some words: while they may still change, or for good."""
+
+    text: str
+    end: float
+    """Seconds from the beginning."""
+    segment: Segment | None = None
+    """Once it is final."""
+
+
+# ---------------------------------------------------------------- sound
+
+
+@asynccontextmanager
+async def samples(chunks: AsyncIterator[bytes], format: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The sound as samples: 16 bit, mono, 16 kHz."""
+    if not format:
+        yield chunks
+        return
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "common.sound", format, "live", "0"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd=Path(__file__).parent.parent,
+        env=nothing_secret(),
+    )
+    feeding = asyncio.create_task(_feed(process, chunks))
+    try:
+        yield _made(process)
+    finally:
+        feeding.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await feeding
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _feed(process: asyncio.subprocess.Process, chunks: AsyncIterator[bytes]) -> None:
+    assert process.stdin is not None  # noqa: S101 - it was asked for
+    with suppress(BrokenPipeError, ConnectionResetError):
+        async for chunk in chunks:
+            process.stdin.write(chunk)
+            await process.stdin.drain()
+        process.stdin.close()
+
+
+async def _made(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
+    assert process.stdout is not None  # noqa: S101
+    while True:
+        try:
+            kind = await process.stdout.readexactly(1)
+            (size,) = struct.unpack(">I", await process.stdout.readexactly(4))
+            content = await process.stdout.readexactly(size)
+        except asyncio.IncompleteReadError:
+            raise NotSound from None
+        if kind == b"S":
+            yield content
+        elif b"error" in content:
+            raise NotSound
+        else:
+            return
+
+
+# ---------------------------------------------------------------- words
+
+
+async def heard(sound: AsyncIterator[bytes], language: str) -> AsyncIterator[Heard]:
+    """What is heard in these samples, as it is heard. Raises `Failed`, `Refused`, `NotSound`."""
+    pending: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(_WAITING)
+    reading = asyncio.create_task(_read(sound, pending))
+    count = 0
+    offset = 0.0
+    try:
+        is_over = False
+        while not is_over:
+            stream = _Stream(pending, language)
+            async for result in stream.results():
+                found = _heard(result, offset, f"s{count + 1}")
+                if found is None:
+                    continue
+                count += found.segment is not None
+                yield found
+            offset += stream.seconds
+            is_over = stream.is_over
+    finally:
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+
+
+async def _read(
+    sound: AsyncIterator[bytes], pending: "asyncio.Queue[bytes | Exception | None]"
+) -> None:
+    buffer = b""
+    try:
+        async for piece in sound:
+            buffer += piece
+            while len(buffer) >= _MESSAGE:
+                await pending.put(buffer[:_MESSAGE])
+                buffer = buffer[_MESSAGE:]
+        if len(buffer) > 1:
+            await pending.put(buffer[: len(buffer) // 2 * 2])
+        await pending.put(None)
+    except Exception as error:  # noqa: BLE001 - whoever takes from the queue raises it
+        await pending.put(error)
+
+
+class _Stream:
+    """One stream of Speech-to-Text."""
+
+    def __init__(self, pending: "asyncio.Queue[bytes | Exception | None]", language: str) -> None:
+        self._pending = pending
+        self._language = language
+        self._error: Exception | None = None
+        self.seconds = 0.0
+        self.is_over = False
+
+    async def results(self) -> AsyncIterator[Any]:
+        call = await asking(
+            speech_client().streaming_recognize(requests=self._requests(), timeout=_DEADLINE)
+        )
+        answers = aiter(call)
+        while True:
+            try:
+                answer = await asking(anext(answers))
+            except StopAsyncIteration:
+                break
+            for result in answer.results:
+                yield result
+        if self._error is not None:
+            raise self._error
+        if not self.is_over and self.seconds < _STREAM_SECONDS:
+            raise Failed("it ended before the sound did")
+
+    async def _requests(self) -> AsyncIterator[Any]:
+        from google.cloud import speech_v2
+
+        settings = config(self._language, is_diarized=False)
+        del settings["auto_decoding_config"]
+        settings["explicit_decoding_config"] = {
+            "encoding": "LINEAR16",
+            "sample_rate_hertz": RATE,
+            "audio_channel_count": 1,
+        }
+        streaming = {"config": settings, "streaming_features": {"interim_results": True}}
+        yield speech_v2.StreamingRecognizeRequest(
+            recognizer=recognizer(), streaming_config=streaming
+        )
+        while self.seconds < _STREAM_SECONDS:
+            piece = await self._pending.get()
+            if not isinstance(piece, bytes):
+                self.is_over = True
+                self._error = piece
+                return
+            self.seconds += len(piece) / _BYTES_A_SECOND
+            yield speech_v2.StreamingRecognizeRequest(audio=piece)
+
+
+def _heard(result: Any, offset: float, id: str) -> Heard | None:
+    if not result.alternatives:
+        return None
+    best = result.alternatives[0]
+    end = offset + result.result_end_offset.total_seconds()
+    if not result.is_final:
+        return Heard(best.transcript.strip(), end) if best.transcript.strip() else None
+    words = [
+        Word(
+            text=word.word,
+            start=round(offset + word.start_offset.total_seconds(), 3),
+            end=round(offset + word.end_offset.total_seconds(), 3),
+            confidence=round(word.confidence, 3) or None,
+        )
+        for word in best.words
+    ]
+    if not words and best.transcript.strip():
+        words = [Word(text=best.transcript.strip(), start=round(end, 3), end=round(end, 3))]
+    if not words:
+        return None
+    return Heard(best.transcript.strip(), end, segment(id, None, words))

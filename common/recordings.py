@@ -1,0 +1,171 @@
+"""What was recorded: is it sound at all, how long, does anybody speak; and the same as FLAC.
+
+What arrived is not believed: neither its name nor its type nor its header.
+It is read by `common/sound.py`, in a process with limits.
+"""
+
+import asyncio
+import json
+import os
+import struct
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import storage
+from common.storage import Bucket, StoredObject
+from common.uploads import Reason
+
+MOST_BYTES = 480_000_000
+LONGEST_SECONDS = 8 * 3600.0
+
+_DEADLINE = 480.0
+"""Seconds for the whole file; the function may run for 540."""
+
+Progress = Callable[[float], Awaitable[None]]
+"""Told how much of the file was read, from 0 to 1, every half minute of sound."""
+
+CONTENT_TYPES = {
+    "wav": ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"),
+    "flac": ("audio/flac", "audio/x-flac"),
+    "mp3": ("audio/mpeg", "audio/mp3"),
+    "ogg": ("audio/ogg", "audio/opus"),
+    "matroska": ("audio/webm",),
+    "mov": ("audio/mp4", "audio/x-m4a", "audio/m4a"),
+}
+"""By the name that FFmpeg has for the container; the first is the usual one."""
+
+
+class NotTaken(Exception):
+    """This file is refused, for that reason."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+@dataclass(frozen=True)
+class Examined:
+    seconds: float
+    is_truncated: bool
+    has_speech: bool
+    """False for silence and for one steady sound; True says only that it may be speech."""
+
+
+def container_of(head: bytes) -> str | None:
+    """What kind of file begins so: by its magic bytes, whatever it is called."""
+    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+        return "wav"
+    if head[:4] == b"fLaC":
+        return "flac"
+    if head[:4] == b"OggS":
+        return "ogg"
+    if head[:4] == b"\x1a\x45\xdf\xa3":
+        return "matroska"
+    if head[4:8] == b"ftyp":
+        return "mov"
+    if head[:3] == b"ID3" or _is_mp3_frame(head):
+        return "mp3"
+    return None
+
+
+def _is_mp3_frame(head: bytes) -> bool:
+    """Frame sync, and a layer, bit rate and sampling rate that exist (ISO/IEC 11172-3, 2.4.1.3)."""
+    return (
+        len(head) > 2
+        and head[0] == 0xFF
+        and head[1] & 0xE0 == 0xE0
+        and head[1] & 0x18 != 0x08
+        and head[1] & 0x06 != 0
+        and head[2] & 0xF0 not in (0, 0xF0)
+        and head[2] & 0x0C != 0x0C
+    )
+
+
+async def convert(stored: StoredObject, format: str, target: str, told: Progress) -> Examined:
+    """Read the upload to its end, and store it as FLAC under `target`, among the results.
+
+    Raises `NotTaken`; `NotFound`, `Unavailable`.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "common.sound",
+        format,
+        str(stored.size),
+        str(LONGEST_SECONDS),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd=Path(__file__).parent.parent,
+        env=nothing_secret(),
+    )
+    reader = _Reader(process, stored, told)
+    try:
+        async with asyncio.timeout(_DEADLINE):
+            await storage.write(Bucket.RESULTS, target, reader.flac(), "audio/flac")
+    except TimeoutError:
+        raise NotTaken(Reason.UNREADABLE_AUDIO) from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+    assert reader.examined is not None  # noqa: S101 - flac() ends with it, or raises
+    return reader.examined
+
+
+class _Reader:
+    """Answers what the reading process asks for, and takes what it makes."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, stored: StoredObject, told: Progress
+    ) -> None:
+        self._process = process
+        self._stored = stored
+        self._told = told
+        self.examined: Examined | None = None
+
+    async def flac(self) -> AsyncIterator[bytes]:
+        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        while True:
+            try:
+                kind = await self._process.stdout.readexactly(1)
+                (size,) = struct.unpack(">I", await self._process.stdout.readexactly(4))
+                content = await self._process.stdout.readexactly(size)
+            except asyncio.IncompleteReadError:
+                # It was ended by its limits, or by the file: either way, of no use.
+                raise NotTaken(Reason.UNREADABLE_AUDIO) from None
+            match kind:
+                case b"R":
+                    await self._answer(*struct.unpack(">QI", content))
+                case b"F":
+                    yield content
+                case b"P":
+                    seconds, declared = struct.unpack(">dd", content)
+                    await self._told(min(seconds / declared, 1.0) if declared else 0.0)
+                case _:
+                    self.examined = _examined(json.loads(content))
+                    return
+
+    async def _answer(self, start: int, size: int) -> None:
+        assert self._process.stdin is not None  # noqa: S101
+        piece = await storage.read(Bucket.UPLOADS, self._stored, start, size)
+        self._process.stdin.write(struct.pack(">I", len(piece)) + piece)
+        await self._process.stdin.drain()
+
+
+def _examined(found: dict[str, object]) -> Examined:
+    if "error" in found:
+        raise NotTaken(Reason(str(found["error"])))
+    return Examined(
+        seconds=float(str(found["seconds"])),
+        is_truncated=bool(found["is_truncated"]),
+        has_speech=bool(found["has_speech"]),
+    )
+
+
+def nothing_secret() -> dict[str, str]:
+    """What Python needs to start, and one thread for arithmetic."""
+    kept = {k: os.environ[k] for k in ("PATH", "PYTHONPATH", "LANG") if k in os.environ}
+    return {**kept, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,0 +1,216 @@
+"""Takes out of a text who it is about, and puts it back into an answer.
+
+Each identifier becomes a token that stands for the same one throughout:
+`[PERSON_1]`, `[PHONE_2]`. What the record knows is found wherever it stands;
+what it does not know is found by its form. The kinds are those of the HIPAA
+safe harbor (45 CFR 164.514(b)(2)) that speech can hold. Ages over 89 are one
+of them; doses, values and durations are none, and stay.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    PERSON = "PERSON"
+    PHONE = "PHONE"
+    EMAIL = "EMAIL"
+    ADDRESS = "ADDRESS"
+    DATE = "DATE"
+    ID = "ID"
+    URL = "URL"
+    AGE = "AGE"
+
+
+@dataclass(frozen=True)
+class Identifier:
+    """One that the record knows."""
+
+    kind: Kind
+    value: str
+
+
+class NotRedacted(Exception):
+    """Something that identifies somebody is left: nothing may leave."""
+
+
+_MONTHS = (
+    r"(?:january|february|march|april|june|july|august|september|october|november|december"
+    r"|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec|may(?= \d| the| of))"
+)
+_DAY = r"(?:\d{1,2}(?:st|nd|rd|th)?)"
+_ORDINAL = (
+    r"(?:(?:twenty|thirty)[ -])?(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)"
+    r"|(?:tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth"
+    r"|nineteenth|twentieth|thirtieth)"
+)
+_SPOKEN_DIGIT = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|double|\d)"
+_KIN = (
+    r"(?:wife|husband|partner|daughter|son|mother|father|mom|mum|dad|sister|brother|aunt|uncle"
+    r"|grandmother|grandfather|grandma|grandpa|friend|neighbor|neighbour|boss|roommate|nurse)"
+)
+_NAME = r"[A-ZÀ-Þ][\w'’-]+"
+_STREET = r"(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|way|place|square|terrace)"
+
+_FORMS: Sequence[tuple[Kind, re.Pattern[str]]] = (
+    (
+        Kind.EMAIL,
+        re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b[\w.]+ at [\w]+ dot (?:com|org|net)\b"),
+    ),
+    (Kind.URL, re.compile(r"\b(?:https?://|www\.)\S+", re.I)),
+    (Kind.ID, re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b")),
+    (
+        Kind.DATE,
+        re.compile(
+            r"\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b|\b\d{1,2}\.\d{1,2}\.\d{4}\b"
+        ),
+    ),
+    (
+        Kind.DATE,
+        re.compile(
+            rf"\b{_MONTHS}\.? (?:the )?(?:{_DAY}|{_ORDINAL})\b(?:,? (?:of )?(?:19|20)\d\d\b)?"
+            rf"|\b(?:the )?(?:{_DAY}|{_ORDINAL}) (?:of )?{_MONTHS}\b(?:,? (?:19|20)\d\d\b)?"
+            rf"|\b{_MONTHS},? (?:of )?(?:19|20)\d\d\b",
+            re.I,
+        ),
+    ),
+    (
+        Kind.ADDRESS,
+        re.compile(
+            rf"\b\d{{1,5}} (?:[NSEW]\.? )?(?:{_NAME}|[a-z]+)(?: {_NAME})? {_STREET}\b\.?", re.I
+        ),
+    ),
+    (Kind.PHONE, re.compile(r"(?<![\w/.])\+?\(?\d{1,4}\)?(?:[ .-]\(?\d{2,4}\)?){2,4}(?![\w/.])")),
+    (Kind.ID, re.compile(rf"\b{_SPOKEN_DIGIT}(?:[ ,-]+{_SPOKEN_DIGIT}){{5,}}\b", re.I)),
+    (Kind.ID, re.compile(r"\b(?=[A-Z0-9-]*\d)(?=[A-Z0-9-]*[A-Z])[A-Z0-9-]{6,}\b")),
+    (Kind.ID, re.compile(r"(?<![\d.,])\d{6,}(?![\d.,]\d)")),
+    (Kind.AGE, re.compile(r"\b(?:9\d|1[01]\d)(?= ?-?years?[ -]old| years of age)")),
+)
+_NAMED: Sequence[re.Pattern[str]] = (
+    re.compile(
+        rf"\b(?:[Dd]r|[Mm]r|[Mm]rs|[Mm]s|[Mm]iss|[Dd]octor|[Nn]urse|[Pp]rofessor)\.? ({_NAME}(?: {_NAME})?)"
+    ),
+    re.compile(rf"\b[Mm]y name(?:'s| is) ({_NAME}(?: {_NAME})*)"),
+    re.compile(r"\bmy name(?:'s| is) ([a-z]+(?: [a-z]+)?)"),
+    re.compile(rf"\b(?:named|called) ({_NAME}(?: {_NAME})?)"),
+    re.compile(rf"\b(?:[Mm]y|[Hh]is|[Hh]er|[Tt]heir) {_KIN},? ({_NAME})"),
+    re.compile(
+        r"\b(?:[Dd]octor|[Dd]r\.?|[Mm]ister|[Mm]issus) ((?!who|that|said|says|told|visit|appointment|gave|about|and|or|to|will|for|at|in|on|if|today|please|office)[a-z]{3,})\b"
+    ),
+)
+_TOKEN = re.compile(rf"\[(?:{'|'.join(kind.value for kind in Kind)})_\d+\]")
+_SHORTEST = 3
+_NOT_NAMES = frozenset(
+    [
+        "the",
+        "and",
+        "for",
+        "mrs",
+        "doctor",
+        "test",
+        "demo",
+        "may",
+        "will",
+        "rose",
+        "hope",
+        "grace",
+        "mark",
+        "bill",
+        "grant",
+        "young",
+        "old",
+        "long",
+    ]
+)
+
+
+@dataclass
+class Redactor:
+    """For one conversation with a model."""
+
+    known: Sequence[Identifier]
+    _tokens: dict[str, str] = field(default_factory=dict)
+    _values: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._patterns = list(_patterns(self.known))
+
+    def redact(self, text: str) -> str:
+        """Raises `NotRedacted` rather than let something through."""
+        for kind, pattern in self._patterns:
+            text = self._replaced(kind, pattern, text)
+        for kind, pattern in _FORMS:
+            text = self._replaced(kind, pattern, text)
+        for pattern in _NAMED:
+            text = pattern.sub(self._named, text)
+        self.check(text)
+        return text
+
+    def check(self, text: str) -> None:
+        """Look once more, with another eye: at what the record knows, without spaces and marks."""
+        plain = _squeezed(_TOKEN.sub(" ", text))
+        for identifier in self.known:
+            value = _squeezed(identifier.value)
+            if len(value) >= 5 and value in plain:
+                raise NotRedacted(identifier.kind)
+        for kind, pattern in (*self._patterns, *_FORMS):
+            if pattern.search(_TOKEN.sub(" ", text)):
+                raise NotRedacted(kind)
+
+    def restore(self, text: str) -> str:
+        """Put back what was taken out; a token that was never given stays as it is."""
+        return _TOKEN.sub(lambda match: self._values.get(match[0], match[0]), text)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many were taken out, by kind."""
+        found: dict[str, int] = {}
+        for token in self._values:
+            kind = token[1:].rsplit("_", 1)[0]
+            found[kind] = found.get(kind, 0) + 1
+        return found
+
+    def _replaced(self, kind: Kind, pattern: re.Pattern[str], text: str) -> str:
+        parts = re.split(f"({_TOKEN.pattern})", text)
+        for position in range(0, len(parts), 2):
+            parts[position] = pattern.sub(
+                lambda match: self._token(kind, match[0]), parts[position]
+            )
+        return "".join(parts)
+
+    def _named(self, match: re.Match[str]) -> str:
+        name = match[1]
+        return match[0][: match.start(1) - match.start()] + self._token(Kind.PERSON, name)
+
+    def _token(self, kind: Kind, value: str) -> str:
+        key = f"{kind}:{value.lower().strip()}"
+        if key not in self._tokens:
+            number = sum(token.startswith(f"[{kind}_") for token in self._values) + 1
+            token = f"[{kind}_{number}]"
+            self._tokens[key] = token
+            self._values[token] = value
+        return self._tokens[key]
+
+
+def _patterns(known: Iterable[Identifier]) -> Iterable[tuple[Kind, re.Pattern[str]]]:
+    """Of each identifier as a whole and, of a person's name, of each part."""
+    seen: set[str] = set()
+    values: list[Identifier] = []
+    for identifier in known:
+        values.append(identifier)
+        if identifier.kind is Kind.PERSON:
+            parts = re.split(r"[\s.,]+", identifier.value)
+            values.extend(Identifier(Kind.PERSON, part) for part in parts)
+    for identifier in sorted(values, key=lambda each: -len(each.value)):
+        value = identifier.value.strip()
+        if len(value) < _SHORTEST or value.lower() in _NOT_NAMES or value.lower() in seen:
+            continue
+        seen.add(value.lower())
+        spelled = r"[\s.-]*".join(re.escape(part) for part in re.split(r"[\s.-]+", value) if part)
+        yield identifier.kind, re.compile(rf"(?<!\w){spelled}(?:'s|’s)?(?!\w)", re.I)
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text).lower()

@@ -1,0 +1,265 @@
+"""Reads a sound file that a stranger sent: in a process of its own, with limits on memory and time.
+
+python -m common.sound <format> <size | live> <longest, in seconds>
+
+It has neither files, network nor credentials: it asks for pieces of the file
+on standard output, gets them on standard input, and gives back the sound as
+FLAC (mono, at most 16 kHz), so that speech recognition never meets what was
+sent. Each message is one byte that says its kind, four that say its length,
+and so many bytes.
+
+    to us      the bytes asked for
+    from us    R offset, size · F some FLAC · P seconds read so far · E the end, as JSON
+
+`live` in place of the size reads a sound that still goes on: bytes come on
+standard input as they are, and samples (S: 16 bit, mono, 16 kHz) go out.
+"""
+
+import io
+import json
+import resource
+import struct
+import sys
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+RATE = 16_000
+
+MEMORY = 1 << 30
+"""Bytes of address space; the libraries alone take half."""
+CPU_SECONDS = 500
+
+_FRAME_SECONDS = 0.03
+_SILENT_DBFS = -60.0
+_STEADY_DB = 3.0
+"""Between the loudest and the quietest frames; speech, even in noise, moves more."""
+_MOST_CHANNELS = 32
+
+
+class Asked(io.RawIOBase):
+    """The file, read by asking for its pieces."""
+
+    def __init__(self, size: int, answers: BinaryIO, questions: BinaryIO) -> None:
+        self._size = size
+        self._answers = answers
+        self._questions = questions
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        base = {0: 0, 1: self._at, 2: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, into: Any) -> int:
+        wanted = max(0, min(len(into), self._size - self._at))
+        if not wanted:
+            return 0
+        send(self._questions, b"R", struct.pack(">QI", self._at, wanted))
+        got = receive(self._answers)
+        into[: len(got)] = got
+        self._at += len(got)
+        return len(got)
+
+
+class Told(io.RawIOBase):
+    """Takes the FLAC, and passes it on."""
+
+    def __init__(self, to: BinaryIO) -> None:
+        self._to = to
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        send(self._to, b"F", bytes(data))
+        return len(data)
+
+
+def send(to: BinaryIO, kind: bytes, content: bytes) -> None:
+    to.write(kind + struct.pack(">I", len(content)) + content)
+    to.flush()
+
+
+def receive(source: BinaryIO) -> bytes:
+    (size,) = struct.unpack(">I", _exactly(source, 4))
+    return _exactly(source, size)
+
+
+def _exactly(source: BinaryIO, size: int) -> bytes:
+    read = source.read(size)
+    if len(read) != size:
+        raise EOFError
+    return read
+
+
+class Loudness:
+    """Root mean square of each frame of 30 ms, in dB of full scale."""
+
+    def __init__(self, rate: int) -> None:
+        self._size = int(rate * _FRAME_SECONDS)
+        self._rest: Any = None
+        self._counts: dict[int, int] = {}
+        """Frames by loudness in whole dB: eight hours take no more than one."""
+
+    def add(self, samples: Any) -> None:
+        import numpy
+
+        if self._rest is not None:
+            samples = numpy.concatenate([self._rest, samples])
+        whole = len(samples) // self._size * self._size
+        self._rest = samples[whole:]
+        frames = samples[:whole].reshape(-1, self._size).astype(numpy.float64) / 32768
+        power = numpy.maximum((frames**2).mean(axis=1), 1e-12)
+        for level in numpy.round(10 * numpy.log10(power)).astype(int).tolist():
+            self._counts[level] = self._counts.get(level, 0) + 1
+
+    def says_something(self) -> bool:
+        """Whether it may be speech: neither silence nor one steady sound."""
+        loud, quiet = self._quantile(0.95), self._quantile(0.05)
+        return loud > _SILENT_DBFS and loud - quiet >= _STEADY_DB
+
+    def _quantile(self, share: float) -> int:
+        left = sum(self._counts.values()) * share
+        for level in sorted(self._counts):
+            left -= self._counts[level]
+            if left <= 0:
+                return level
+        return -120
+
+
+def convert(format: str, size: int, longest: float, answers: BinaryIO, to: BinaryIO) -> Any:
+    """Read the whole file; what was found, as `E` gives it."""
+    import av
+
+    file = io.BufferedReader(Asked(size, answers, to), 1 << 18)
+    is_short = format == "wav" and _says_more(file.peek(8)[:8], size)
+    # The format is given, never guessed: some formats of the library open other files.
+    with av.open(file, format=format, metadata_errors="ignore") as source:
+        if not source.streams.audio:
+            return {"error": "unreadable_audio"}
+        stream = source.streams.audio[0]
+        if not 1 <= stream.channels <= _MOST_CHANNELS:
+            return {"error": "unreadable_audio"}
+        rate = min(RATE, stream.rate or RATE)
+        declared = _declared_seconds(stream, source)
+        seconds, loudness, is_broken = 0.0, Loudness(rate), is_short
+        with av.open(Told(to), "w", format="flac") as target:
+            written = target.add_stream("flac", rate=rate, layout="mono")
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
+            told = 0.0
+            for frame in _sound(source, stream):
+                is_broken |= frame is _BROKEN
+                for piece in resampler.resample(None if frame is _BROKEN else frame):
+                    loudness.add(piece.to_ndarray().reshape(-1))
+                    seconds += piece.samples / rate
+                    piece.pts = None
+                    target.mux(written.encode(piece))
+                if seconds > longest:
+                    return {"error": "too_long"}
+                if seconds - told > 30:
+                    told = seconds
+                    send(to, b"P", struct.pack(">dd", seconds, declared or 0.0))
+            target.mux(written.encode(None))
+    if seconds < 2 * _FRAME_SECONDS:
+        return {"error": "unreadable_audio"}
+    return {
+        "seconds": round(seconds, 3),
+        "is_truncated": is_broken or (declared is not None and seconds < 0.98 * declared - 0.5),
+        "has_speech": loudness.says_something(),
+    }
+
+
+_BROKEN = object()
+
+
+class Arriving(io.RawIOBase):
+    """A file whose end has not come yet."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        # What there is, without waiting for all that was asked for.
+        got = self._source.read1(len(into))  # type: ignore[attr-defined]
+        into[: len(got)] = got
+        return len(got)
+
+
+def follow(format: str, source: BinaryIO, to: BinaryIO) -> Any:
+    """Pass the sound on as samples, as it comes."""
+    import av
+
+    options = {"probesize": "4096", "analyzeduration": "0", "fflags": "nobuffer"}
+    with av.open(
+        Arriving(source), format=format, metadata_errors="ignore", options=options, buffer_size=4096
+    ) as arriving:
+        if not arriving.streams.audio:
+            return {"error": "unreadable_audio"}
+        stream = arriving.streams.audio[0]
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        for frame in _sound(arriving, stream):
+            for piece in resampler.resample(None if frame is _BROKEN else frame):
+                send(to, b"S", piece.to_ndarray().tobytes())
+    return {}
+
+
+def _sound(source: Any, stream: Any) -> Iterator[Any]:
+    """Each frame, and at the end None, or `_BROKEN`. What can't be decoded is left out."""
+    import av
+
+    try:
+        for packet in source.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.error.InvalidDataError:
+                continue
+    except (av.error.FFmpegError, EOFError):
+        yield _BROKEN
+    else:
+        yield None
+
+
+def _says_more(head: bytes, size: int) -> bool:
+    """Whether a RIFF header announces more than there is; all ones mean that it did not know."""
+    (announced,) = struct.unpack("<I", head[4:8])
+    return bool(announced != 0xFFFFFFFF and announced + 8 > size + 1)
+
+
+def _declared_seconds(stream: Any, source: Any) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return source.duration / 1e6 if source.duration else None
+
+
+def main() -> None:
+    format, size, longest = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    to, answers = sys.stdout.buffer, sys.stdin.buffer
+    try:
+        if size == "live":
+            found = follow(format, answers, to)
+        else:
+            found = convert(format, int(size), float(longest), answers, to)
+    except (BrokenPipeError, KeyboardInterrupt):
+        return
+    except Exception:  # noqa: BLE001 - whatever a hostile file does to the library
+        found = {"error": "unreadable_audio"}
+    send(to, b"E", json.dumps(found).encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""What an app sends as a file: its record's states, from the wish to the result.
+
+    pending_upload → uploaded → processing → completed | failed | rejected
+
+`uploaded`: it has come, and is being checked. `failed` may be tried again by an
+operator; `rejected` is the file's own fault. Each state says when to look
+whether it got stuck (`due_time`), so that one query finds what did.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from common.firestore import now
+from common.models import Record
+from common.storage import SignedUrl
+
+
+class UploadState(StrEnum):
+    PENDING_UPLOAD = "pending_upload"
+    UPLOADED = "uploaded"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REJECTED = "rejected"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (UploadState.COMPLETED, UploadState.FAILED, UploadState.REJECTED)
+
+
+class Reason(StrEnum):
+    """Why a record is as it is; `REASONS` says it to people."""
+
+    NO_SPEECH = "no_speech"
+    NOT_UPLOADED = "not_uploaded"
+    SIZE_MISMATCH = "size_mismatch"
+    HASH_MISMATCH = "hash_mismatch"
+    NOT_AUDIO = "not_audio"
+    UNREADABLE_AUDIO = "unreadable_audio"
+    TOO_LONG = "too_long"
+    MALWARE = "malware"
+    NOT_SCANNED = "not_scanned"
+    SPEECH_REFUSED = "speech_refused"
+    SPEECH_FAILED = "speech_failed"
+    PROCESSING_FAILED = "processing_failed"
+    CONNECTION_LOST = "connection_lost"
+
+
+REASONS = {
+    Reason.NO_SPEECH: "Nobody speaks in this recording.",
+    Reason.NOT_UPLOADED: "The file did not come within a day. Ask for a new upload.",
+    Reason.SIZE_MISMATCH: "The file has another size than was announced. Upload it again.",
+    Reason.HASH_MISMATCH: "The file is not the one that was announced. Upload it again.",
+    Reason.NOT_AUDIO: "This is no audio file of a known kind.",
+    Reason.UNREADABLE_AUDIO: "The file is damaged: no sound could be read from it.",
+    Reason.TOO_LONG: "The recording is longer than 8 hours.",
+    Reason.MALWARE: "The file was refused by the malware scan.",
+    Reason.NOT_SCANNED: "The file could not be scanned for malware and is held back.",
+    Reason.SPEECH_REFUSED: "Speech recognition can't work on this recording.",
+    Reason.SPEECH_FAILED: "Speech recognition failed. Support can start it again.",
+    Reason.PROCESSING_FAILED: "Processing failed. Support can start it again.",
+    Reason.CONNECTION_LOST: "The connection broke off; what was heard until then is kept.",
+}
+
+UPLOAD_WITHIN = timedelta(days=1)
+CHECK_WITHIN = timedelta(minutes=10)
+"""Longer than a function may run, so that nobody is working on it any more."""
+LOOK_AFTER = timedelta(minutes=20)
+"""When to look whether a file has come without word of it: its URL has ended by then."""
+MAX_ATTEMPTS = 5
+
+
+class Upload(Record):
+    """What every uploaded file's record has. Apps listen to it; what is clinical is elsewhere or sealed."""
+
+    patient_id: str
+    author_uid: str
+    state: UploadState = UploadState.PENDING_UPLOAD
+    reason: Reason | None = None
+    progress: int = 0
+    """Percent."""
+    attempts: int = 0
+    """How often processing was begun."""
+    content_type: str
+    """As it was announced and, once checked, as it is."""
+    size_bytes: int
+    sha256: str | None = None
+    generation: int = 0
+    """Of the object that is or was worked on; an older one never wins."""
+    claimed_by: str = ""
+    """The message whose delivery works on it, until `due_time`."""
+    due_time: datetime | None = None
+    """When to look whether it is stuck; None: it can't be."""
+
+    def is_claimed_by_another(self, message_id: str, moment: datetime) -> bool:
+        """Whether somebody else works on it: a message that comes again lost its first worker."""
+        if self.state is not UploadState.UPLOADED or self.claimed_by == message_id:
+            return False
+        return self.due_time is not None and moment < self.due_time
+
+
+class UploadTarget(BaseModel):
+    """Where an app sends a file: once, exactly so, and before `expires_at`."""
+
+    url: str
+    method: str
+    headers: dict[str, str]
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, signed: SignedUrl) -> "UploadTarget":
+        return cls(
+            url=signed.url,
+            method=signed.method,
+            headers=signed.headers,
+            expires_at=signed.expire_time,
+        )
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def over(state: UploadState, reason: Reason | None = None) -> dict[str, object]:
+    """The fields of a record that has reached a final state."""
+    return {
+        "state": state,
+        "reason": reason,
+        "progress": 100 if state is UploadState.COMPLETED else 0,
+        "due_time": None,
+        "claimed_by": "",
+        "update_time": now(),
+    }

@@ -1,0 +1,81 @@
+"""What happens to a result of speech recognition: it is stored once, and then deleted.
+
+A recognition may have been started twice, and a result told of twice: whoever
+comes to a record that is no longer processing finds nothing to do. A result
+that is none has its recognition started again.
+"""
+
+import logging
+
+from common import crypto, findings, speech, storage
+from common.events import ObjectStored, tell_again
+from common.preconditions import applied
+from common.problems import NotFound
+from common.storage import Bucket
+from common.transcripts import Transcription, duration_of, parts_of
+from common.uploads import MAX_ATTEMPTS, Reason, UploadState, over
+
+from . import repository
+
+MOST_BYTES = 64_000_000
+"""Of a result: eight hours of talk, with the time of every word, are about 15 MB."""
+
+_log = logging.getLogger("healthhub.store")
+
+
+async def store(event: ObjectStored) -> None:
+    """Raises `NotFound` for a result that belongs to no record."""
+    names = parts_of(event.name)
+    if names is None or not event.name.endswith(".json"):
+        return
+    await applied(lambda: _store(event, *names))
+    await storage.delete(Bucket.RESULTS, event.name)
+
+
+async def _store(event: ObjectStored, patient_id: str, id: str) -> None:
+    record = await repository.get(id)
+    if record is None or record.patient_id != patient_id:
+        await storage.delete_all(event.name)
+        raise NotFound
+    if record.state is not UploadState.PROCESSING or not _is_current(record, event.name):
+        return
+    stored = await storage.find(Bucket.RESULTS, event.name)
+    if stored is None:
+        return
+    try:
+        if stored.size > MOST_BYTES:
+            raise speech.Unreadable
+        raw = b"".join([piece async for piece in storage.pieces(Bucket.RESULTS, stored)])
+        segments = speech.segments_of(raw)
+    except speech.Unreadable:
+        await _again(record)
+        return
+    vault = await crypto.vault_of(record.patient_id)
+    terms = await findings.terms_of(segments, record.language)
+    speakers = {segment.speaker for segment in segments if segment.speaker}
+    fields = {
+        **over(UploadState.COMPLETED, None if segments else Reason.NO_SPEECH),
+        "operation": "",
+        "segment_count": len(segments),
+        "speaker_count": len(speakers) or None,
+        "duration_seconds": record.duration_seconds or duration_of(segments),
+    }
+    await repository.complete(record, fields, segments, terms, vault)
+    await storage.delete(Bucket.RESULTS, f"sound/{record.patient_id}/{record.id}")
+
+
+def _is_current(record: Transcription, name: str) -> bool:
+    """Whether this is the result of the latest generation; of which attempt does not matter."""
+    return name.startswith(f"{record.results_prefix}/{record.generation}-")
+
+
+async def _again(record: Transcription) -> None:
+    """Have the recognition begun anew, or give it up."""
+    _log.warning("a result that is none", extra={"fields": {"path": record.path}})
+    if record.attempts >= MAX_ATTEMPTS:
+        await repository.change(record, over(UploadState.FAILED, Reason.SPEECH_FAILED))
+        return
+    fields = {"state": UploadState.UPLOADED, "claimed_by": "", "operation": ""}
+    await repository.change(record, fields)
+    uploads = Bucket.UPLOADS.full_name
+    await tell_again("transcribe_audio", uploads, record.object_name, record.generation)
