@@ -82,5 +82,5 @@ def configure() -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     # httpx logs each URL, and ours carry e-mail addresses nowhere but their keys.
-    for chatty in ("httpx", "httpcore", "google", "urllib3"):
+    for chatty in ("httpx", "httpx2", "httpcore", "openai", "google", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,78 +1,215 @@
-import os, sys, json, threading, uuid, urllib.request, urllib.parse, io, time
+"""A stand-in for Speech-to-Text: its own protocol, version 2, with pocketsphinx's English ears.
+
+python -m local.speech <port>
+
+It knows `Recognize`, `StreamingRecognize` and `BatchRecognize`, without stored
+recognizers (`…/recognizers/_` only), and the operations of the last. Files are
+read from, and written to, the storage at STORAGE_EMULATOR_HOST. What the real
+one refuses is refused here: see speech_answers.py. Not known: captions,
+translation, denoising; phrases to expect are taken, and make no difference.
+
+A test can have it fail, by a call to `/healthhub.dev.Faults/Set` with JSON:
+
+    {"BatchRecognize": "fail", "result": "garbage"}     until {}
+
+By method:
+    fail     UNAVAILABLE               refuse   INVALID_ARGUMENT
+    busy     RESOURCE_EXHAUSTED        stall    no answer for a minute
+    garbage  an answer that means nothing
+    hangup   (StreamingRecognize) UNAVAILABLE after the first result
+"operation":
+    error    ends with INTERNAL        never    does not end
+    late     starts after 5 s
+"result", of a batch:
+    garbage  no JSON                   truncated  half of it
+    empty    results without words     twice      two files of the same
+"""
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-import grpc, av
-from google.cloud.speech_v2 import types as T
-from google.longrunning import operations_pb2 as L
-from google.protobuf import json_format
-from pocketsphinx import Decoder, Endpointer
-B=os.environ['STORAGE_EMULATOR_HOST']; OPS={}
-dec=Decoder(samprate=16000, loglevel='FATAL'); lock=threading.Lock()
-def words(pcm, base):
-    with lock:
-        dec.start_utt(); dec.process_raw(pcm, full_utt=True); dec.end_utt()
-        lm=dec.get_logmath()
-        return [dict(word=s.word.split('(')[0],startOffset=f"{base+s.start_frame/100:.3f}s",endOffset=f"{base+s.end_frame/100+.01:.3f}s",confidence=min(1.0,lm.exp(s.prob)) ) for s in dec.seg() if s.word[0] not in '<[']
-def decode(data):
-    out=b''
-    with av.open(io.BytesIO(data)) as c:
-        r=av.AudioResampler(format='s16',layout='mono',rate=16000)
-        for f in c.decode(audio=0):
-            for p in r.resample(f): out+=p.to_ndarray().tobytes()
-        for p in r.resample(None): out+=p.to_ndarray().tobytes()
-    return out
-def recognize(pcm):
-    ep=Endpointer(sample_rate=16000); n=ep.frame_bytes; buf=b''; start=0; res=[]
-    def flush(end):
-        nonlocal buf
-        w=words(buf,start); buf=b''
-        if w: res.append(dict(alternatives=[dict(transcript=' '.join(x['word'] for x in w),words=w,confidence=sum(x['confidence'] for x in w)/len(w))],resultEndOffset=f"{end:.3f}s",languageCode='en-us'))
-    for i in range(0,len(pcm),n):
-        fr=pcm[i:i+n]; was=ep.in_speech
-        sp=ep.process(fr) if len(fr)==n else ep.end_stream(fr)
-        if sp is not None:
-            if not was and not buf: start=ep.speech_start
-            buf+=sp
-            if not ep.in_speech: flush(ep.speech_end)
-    if buf: flush(len(pcm)/32000)
-    return res
-def get(uri):
-    b,n=uri[5:].split('/',1)
-    return urllib.request.urlopen(f"{B}/storage/v1/b/{b}/o/{urllib.parse.quote(n,safe='')}?alt=media").read()
-def put(uri,data):
-    b,n=uri[5:].split('/',1)
-    urllib.request.urlopen(urllib.request.Request(f"{B}/upload/storage/v1/b/{b}/o?uploadType=media&name={urllib.parse.quote(n,safe='')}",data=data,headers={'Content-Type':'application/json'},method='POST')).read()
-def batch(req,ctx):
-    name=req.recognizer.rsplit('/',2)[0]+'/operations/'+uuid.uuid4().hex
-    op=L.Operation(name=name); op.metadata.Pack(T.OperationMetadata.pb()(progress_percent=10)); OPS[name]=op
-    uri=req.files[0].uri; out=req.recognition_output_config.gcs_output_config.uri
-    def work():
+from io import BytesIO
+from typing import Any, Never
+
+import grpc
+from google.cloud.speech_v2.types import cloud_speech
+from google.longrunning import operations_pb2
+
+from local.audio import Undecodable
+from local.recognizer import Recogniser
+from local.speech_answers import Refused, billed, decoding_of, results_of, transcribed
+from local.speech_batch import Batches, fetch
+from local.speech_streams import recognize_stream
+
+_MOST_BYTES = 10 * 1024 * 1024
+_MOST_SECONDS = 60
+
+_INVALID = grpc.StatusCode.INVALID_ARGUMENT
+_FAULTS = {
+    "fail": (grpc.StatusCode.UNAVAILABLE, "The service is currently unavailable"),
+    "refuse": (_INVALID, "Request contains an invalid argument"),
+    "busy": (grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded"),
+}
+_GARBAGE = {
+    "BatchRecognize": operations_pb2.Operation(done=True),
+    "Recognize": cloud_speech.RecognizeResponse.pb()(results=[{"language_code": "?"}]),
+    "StreamingRecognize": cloud_speech.StreamingRecognizeResponse.pb()(
+        results=[{"is_final": True, "language_code": "?"}]
+    ),
+}
+
+
+class SpeechToText:
+    def __init__(self) -> None:
+        self.faults: dict[str, str] = {}
+        self.recogniser = Recogniser()
+        self.batches = Batches(self.recogniser, self.faults)
+
+    def recognize(self, request: Any, context: grpc.ServicerContext) -> Any:
+        decoding_of(request.recognizer, request.config)
+        audio = _short(request)
+        transcript = transcribed(self.recogniser, audio, request.config, _check_short)
+        return cloud_speech.RecognizeResponse.pb()(
+            results=results_of(transcript, request.config),
+            metadata={"total_billed_duration": billed(transcript.seconds)},
+        )
+
+    def streaming_recognize(
+        self, requests: Iterator[Any], context: grpc.ServicerContext
+    ) -> Iterator[Any]:
+        return recognize_stream(self.recogniser, requests)
+
+    def set_faults(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            r=recognize(decode(get(uri)))
-            put(f"{out}/{uri.rsplit('/',1)[1]}_transcript_{uuid.uuid4().hex[:8]}.json",json.dumps({'results':r}).encode())
-            op.response.Pack(T.BatchRecognizeResponse.pb()()); op.done=True
-        except Exception as e:
-            op.error.code=13; op.error.message=str(e); op.done=True; print(repr(e),flush=True)
-    threading.Thread(target=work,daemon=True).start()
-    return op
-def getop(req,ctx):
-    if req.name not in OPS: ctx.abort(grpc.StatusCode.NOT_FOUND,'no')
-    return OPS[req.name]
-def stream(it,ctx):
-    first=next(it); buf=b''; pos=0
-    d=Decoder(samprate=16000,loglevel='FATAL'); d.start_utt(); last=''
-    for r in it:
-        d.process_raw(r.audio); h=d.hyp(); pos+=len(r.audio)/32000
-        if h and h.hypstr!=last:
-            last=h.hypstr
-            yield T.StreamingRecognizeResponse.pb()(results=[dict(alternatives=[dict(transcript=h.hypstr)],is_final=False)])
-    d.end_utt()
-    ws=[s for s in d.seg() if s.word[0] not in '<[']
-    if ws:
-        from datetime import timedelta
-        m=T.StreamingRecognizeResponse(results=[dict(alternatives=[dict(transcript=' '.join(s.word for s in ws),words=[dict(word=s.word,start_offset=timedelta(seconds=s.start_frame/100),end_offset=timedelta(seconds=s.end_frame/100),confidence=.5) for s in ws])],is_final=True,result_end_offset=timedelta(seconds=pos))])
-        yield T.StreamingRecognizeResponse.pb(m)
-s=grpc.server(ThreadPoolExecutor(8))
-h=lambda m,r: grpc.unary_unary_rpc_method_handler(m,request_deserializer=r.FromString,response_serializer=lambda a:a.SerializeToString())
-s.add_generic_rpc_handlers((grpc.method_handlers_generic_handler('google.cloud.speech.v2.Speech',{'BatchRecognize':h(batch,T.BatchRecognizeRequest.pb()),'StreamingRecognize':grpc.stream_stream_rpc_method_handler(stream,request_deserializer=T.StreamingRecognizeRequest.pb().FromString,response_serializer=lambda a:a.SerializeToString())}),
- grpc.method_handlers_generic_handler('google.longrunning.Operations',{'GetOperation':h(getop,L.GetOperationRequest)})))
-s.add_insecure_port(f"127.0.0.1:{sys.argv[1]}"); s.start(); s.wait_for_termination()
+            faults = dict(json.loads(request or b"{}"))
+        except (ValueError, TypeError) as error:
+            raise Refused(_INVALID, f"Not a JSON object: {error}") from error
+        self.faults.clear()
+        self.faults.update(faults)
+        return json.dumps(faults).encode()
+
+
+def _short(request: Any) -> BytesIO:
+    match request.WhichOneof("audio_source"):
+        case "content":
+            content = request.content
+        case "uri":
+            with fetch(request.uri) as file:
+                content = file.read(_MOST_BYTES + 1)
+        case _:
+            content = b""
+    if not content:
+        raise Refused(_INVALID, "Audio is empty")
+    if len(content) > _MOST_BYTES:
+        raise Refused(_INVALID, f"Audio exceeds the limit of {_MOST_BYTES} bytes")
+    return BytesIO(content)
+
+
+def _check_short(seconds: float) -> None:
+    if seconds > _MOST_SECONDS:
+        raise Refused(_INVALID, "Audio can be of a maximum of 60 seconds; use BatchRecognize")
+
+
+# ------------------------------------------------------------ the server
+
+
+def _abort(context: grpc.ServicerContext, error: Exception) -> Never:
+    code = error.code if isinstance(error, Refused) else _INVALID
+    context.abort(code, str(error))
+    raise AssertionError("unreachable")
+
+
+def _trip(fault: str | None, context: grpc.ServicerContext) -> None:
+    if fault in _FAULTS:
+        context.abort(*_FAULTS[fault])
+    if fault == "stall":
+        gone = threading.Event()
+        if context.add_callback(gone.set):
+            gone.wait(60)
+
+
+def _unary(name: str, method: Any, request: Any, speech: SpeechToText) -> Any:
+    def answer(message: Any, context: grpc.ServicerContext) -> Any:
+        fault = speech.faults.get(name)
+        _trip(fault, context)
+        if fault == "garbage":
+            return _GARBAGE[name]
+        try:
+            return method(message, context)
+        except (Refused, Undecodable) as error:
+            _abort(context, error)
+
+    return grpc.unary_unary_rpc_method_handler(
+        answer,
+        request_deserializer=request and request.FromString,
+        response_serializer=lambda answer: (
+            answer if isinstance(answer, bytes) else answer.SerializeToString()
+        ),
+    )
+
+
+def _stream(name: str, method: Any, request: Any, speech: SpeechToText) -> Any:
+    def answer(messages: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        fault = speech.faults.get(name)
+        _trip(fault, context)
+        if fault == "garbage":
+            yield _GARBAGE[name]
+            return
+        try:
+            for response in method(messages, context):
+                yield response
+                if fault == "hangup" and response.results:
+                    context.abort(*_FAULTS["fail"])
+        except (Refused, Undecodable) as error:
+            _abort(context, error)
+
+    return grpc.stream_stream_rpc_method_handler(
+        answer,
+        request_deserializer=request.FromString,
+        response_serializer=lambda answer: answer.SerializeToString(),
+    )
+
+
+def serve(port: int) -> grpc.Server:
+    speech = SpeechToText()
+    operations = speech.batches.operations
+    v2, lro, pb = "google.cloud.speech.v2.Speech", "google.longrunning.Operations", cloud_speech
+    unary = {
+        (v2, "Recognize"): (speech.recognize, pb.RecognizeRequest.pb()),
+        (v2, "BatchRecognize"): (speech.batches.recognize, pb.BatchRecognizeRequest.pb()),
+        (lro, "GetOperation"): (operations.get, operations_pb2.GetOperationRequest),
+        (lro, "ListOperations"): (operations.list, operations_pb2.ListOperationsRequest),
+        (lro, "CancelOperation"): (operations.cancel, operations_pb2.CancelOperationRequest),
+        ("healthhub.dev.Faults", "Set"): (speech.set_faults, None),
+    }
+    streaming = pb.StreamingRecognizeRequest.pb()
+    # A stream has its thread for as long as it lasts.
+    server = grpc.server(
+        ThreadPoolExecutor(32),
+        options=[("grpc.max_receive_message_length", 2 * _MOST_BYTES), ("grpc.so_reuseport", 0)],
+    )
+    services: dict[str, dict[str, Any]] = {}
+    for (service, name), (method, request) in unary.items():
+        services.setdefault(service, {})[name] = _unary(name, method, request, speech)
+    stream = _stream("StreamingRecognize", speech.streaming_recognize, streaming, speech)
+    services[v2]["StreamingRecognize"] = stream
+    for service, handlers in services.items():
+        handler = grpc.method_handlers_generic_handler(service, handlers)
+        server.add_generic_rpc_handlers((handler,))
+    if not _bind(server, port):
+        raise OSError(f"port {port} is in use")
+    server.start()
+    return server
+
+
+def _bind(server: grpc.Server, port: int) -> bool:
+    try:
+        return bool(server.add_insecure_port(f"127.0.0.1:{port}"))
+    except RuntimeError:  # how gRPC's newer versions say it
+        return False
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1])).wait_for_termination()

@@ -4,12 +4,17 @@
 
 The library and its data come from the wheel espeakng-loader, so nothing has to
 be installed on the machine. espeak-ng keeps its state in globals: one thread
-speaks at a time. The same call gives the same bytes.
+speaks at a time, and the library is loaded anew for each call, in a millisecond,
+or what was said before would be heard in the samples. The same call gives the
+same bytes.
 """
 
+import _ctypes
 import ctypes
 import threading
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import espeakng_loader
 
@@ -27,11 +32,13 @@ _lock = threading.Lock()
 _spoken = bytearray()
 
 
-@_Callback
 def _keep(samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: int | None) -> int:
     if samples and count > 0:
         _spoken.extend(ctypes.string_at(samples, 2 * count))
     return 0
+
+
+_callback = _Callback(_keep)  # the library keeps no reference to it
 
 
 def speak(text: str, *, voice: str = "en-us", pitch: int = 50, rate: int = 150) -> bytes:
@@ -39,10 +46,9 @@ def speak(text: str, *, voice: str = "en-us", pitch: int = 50, rate: int = 150) 
 
     A voice is a language with, after a plus, a variant: m1 to m8, f1 to f5.
     """
-    with _lock:
+    with _lock, _library() as library:
+        _check_variant(voice)
         _spoken.clear()
-        library = _library()
-        # Setting the voice, even the same one, also starts its flutter and noise anew.
         if library.espeak_SetVoiceByName(voice.encode()):
             raise ValueError(f"espeak-ng has no voice {voice}")
         library.espeak_SetParameter(_RATE, rate, 0)
@@ -53,8 +59,15 @@ def speak(text: str, *, voice: str = "en-us", pitch: int = 50, rate: int = 150) 
         return bytes(_spoken)
 
 
-@cache
-def _library() -> ctypes.CDLL:
+def _check_variant(voice: str) -> None:
+    """An unknown language is an error of espeak-ng's; of an unknown variant it says nothing."""
+    _, _, variant = voice.partition("+")
+    if variant and not (Path(espeakng_loader.get_data_path()) / "voices/!v" / variant).is_file():
+        raise ValueError(f"espeak-ng has no voice {voice}")
+
+
+@contextmanager
+def _library() -> Iterator[ctypes.CDLL]:
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     library.espeak_Synth.argtypes = [
         ctypes.c_char_p,
@@ -70,5 +83,9 @@ def _library() -> ctypes.CDLL:
     rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data, _DONT_EXIT)
     if rate != SAMPLE_RATE:
         raise RuntimeError(f"espeak-ng did not start: {rate}")
-    library.espeak_SetSynthCallback(_keep)
-    return library
+    library.espeak_SetSynthCallback(_callback)
+    try:
+        yield library
+    finally:
+        library.espeak_Terminate()
+        _ctypes.dlclose(library._handle)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from common.auth import PROBLEMS, Caller
 from common.problems import (
@@ -18,6 +19,13 @@ from . import service
 from .schemas import LIVE_BODY, LiveQuery
 
 router = APIRouter(tags=["transcriptions"])
+
+
+class _BothWays(StreamingResponse):
+    """Answers while the request still comes: the usual one would take its body for a sign of life."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.stream_response(send)
 
 
 @router.post(
@@ -43,4 +51,4 @@ async def stream_transcription(
     content_type = request.headers.get("content-type", "")
     events = await service.listen(caller, wish, content_type, request.stream())
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return _BothWays(events, media_type="text/event-stream", headers=headers)

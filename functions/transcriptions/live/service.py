@@ -107,7 +107,8 @@ class _Listening:
             reason = Reason.UNREADABLE_AUDIO
         except Refused:
             reason = Reason.SPEECH_REFUSED
-        except Failed:
+        except Failed as error:
+            _log.warning("hearing broke off", exc_info=error)
             reason = Reason.SPEECH_FAILED
         except ClientDisconnect:
             reason = Reason.CONNECTION_LOST
