@@ -8,7 +8,7 @@ profile lists has no id of its own: there the URL is that of its place in the li
 
 import base64
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -34,6 +34,7 @@ from common.clinical import (
 )
 from common.models import Doctor
 from common.scheduling import Appointment, AppointmentPrivate, WaitlistEntry
+from common.transcripts import Transcription
 
 MEDIA_TYPE = "application/fhir+json"
 
@@ -360,6 +361,33 @@ def of_wait(entry: WaitlistEntry) -> Resource:
         created=_instant(entry.create_time),
         requestedPeriod=[{"start": _instant(entry.from_time), "end": _instant(entry.to_time)}],
         participant=participants,
+    )
+
+
+def of_transcription(recording: Transcription, said: Sequence[str]) -> Resource:
+    """DocumentReference: what was said, as text. The notes made of it are in the history once signed."""
+    text = "\n".join(said)
+    attachment = _filled(
+        contentType="text/plain; charset=utf-8",
+        language=recording.language,
+        data=base64.b64encode(text.encode()).decode(),
+        title="Transcript",
+        creation=_instant(recording.create_time),
+    )
+    return _filled(
+        resourceType="DocumentReference",
+        id=recording.id,
+        meta=_meta(None, recording.update_time),
+        status="current",
+        docStatus="preliminary",
+        type=_coded("http://loinc.org", "34109-9") | {"text": "Consultation transcript"},
+        subject=_to("Patient", recording.patient_id),
+        date=_instant(recording.create_time),
+        author=[_to("Practitioner", recording.author_uid)]
+        if recording.author_uid != recording.patient_id
+        else [_to("Patient", recording.patient_id)],
+        content=[{"attachment": attachment}],
+        context=_filled(period={"start": _instant(recording.create_time)}),
     )
 
 

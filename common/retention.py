@@ -8,7 +8,7 @@ archiving of the patient; and nothing is due under legal hold.
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
-from common import audit, crypto
+from common import audit, crypto, storage
 from common.access import access_grants
 from common.appointments import (
     appointments,
@@ -20,27 +20,35 @@ from common.appointments import (
 )
 from common.auth import Principal
 from common.clinical import HistoryRecord, Patient
-from common.firestore import Batch, Where, now
+from common.egress import prompts
+from common.firestore import Batch, Order, Where, now
 from common.models import Record
 from common.patients import break_glass, history, versions
 from common.reminders import plans
 from common.scheduling import Appointment
 from common.settings import settings
+from common.transcripts import Transcription, notes, said, transcriptions
 
 _AT_ONCE = 200
 """Deletions in one batch; with their audit events they are twice as many writes."""
 
 
 def kept_until(
-    patient: Patient, newest: HistoryRecord | None, last_visit: Appointment | None
+    patient: Patient,
+    newest: HistoryRecord | None,
+    last_visit: Appointment | None,
+    last_recording: Transcription | None,
 ) -> datetime | None:
     """When the whole record may be deleted at the earliest; None if nothing clinical was ever in it.
 
-    `newest` is the history record that was changed last, `last_visit` the appointment that begins last.
+    `newest` is the history record that was changed last, `last_visit` the appointment that begins last,
+    `last_recording` the one that was changed last.
     """
     ends = []
     if last_visit is not None:
         ends.append(_visit_kept_until(last_visit))
+    if last_recording is not None:
+        ends.append(_recording_kept_until(last_recording))
     if newest is not None:
         ends.append(settings().retention.end("history", newest.update_time))
     if patient.clinical_time is not None:
@@ -68,6 +76,15 @@ def is_visit_due(last_visit: Appointment | None, moment: datetime) -> bool:
     return last_visit is None or _visit_kept_until(last_visit) <= moment
 
 
+def is_recording_due(last: Transcription | None, moment: datetime) -> bool:
+    """Whether no recording keeps the profile any more."""
+    return last is None or _recording_kept_until(last) <= moment
+
+
+def _recording_kept_until(recording: Transcription) -> datetime:
+    return settings().retention.end("transcriptions", recording.update_time)
+
+
 def _visit_kept_until(visit: Appointment) -> datetime:
     return settings().retention.end("appointments", max(visit.end, visit.update_time))
 
@@ -76,6 +93,14 @@ async def last_visit(patient_id: str) -> Appointment | None:
     """The appointment that begins last, whatever became of it."""
     where: Where = [("patient_id", "==", patient_id)]
     found = await appointments.find(where=where, order=[("start", "DESCENDING")], limit=1)
+    return found[0] if found else None
+
+
+async def last_recording(patient_id: str) -> Transcription | None:
+    """The recording that was made last."""
+    where: Where = [("patient_id", "==", patient_id)]
+    order: Order = [("create_time", "DESCENDING")]
+    found = await transcriptions.find(where=where, order=order, limit=1)
     return found[0] if found else None
 
 
@@ -178,7 +203,10 @@ async def finish_erasure(patient: Patient, reason: str, actor: Principal | None 
         return patient.id
 
     deleted = await delete_history(patient, history.all_(patient.id), reason, actor)
+    await _delete_files(patient.id)
     for action, records in (
+        ("transcriptions.purge", _recordings_of(patient.id)),
+        ("prompts.purge", prompts.all_(patient.id)),
         ("appointments.purge", _visits_of(patient.id)),
         ("waitlist.purge", _waits_of(patient.id)),
         ("patients.purge", rest()),
@@ -199,6 +227,22 @@ async def _visits_of(patient_id: str) -> AsyncIterator[Record]:
         if (plan := await plans.get(visit.id)) is not None:
             yield plan
         yield visit
+
+
+async def _delete_files(patient_id: str) -> None:
+    """Recordings, and what was made of them on the way, in every bucket."""
+    for kind in ("audio", "sound", "transcripts"):
+        await storage.delete_all(f"{kind}/{patient_id}")
+
+
+async def _recordings_of(patient_id: str) -> AsyncIterator[Record]:
+    """Each recording after all that was made of it."""
+    async for recording in transcriptions.all_(where=[("patient_id", "==", patient_id)]):
+        async for part in said.all_(recording.id):
+            yield part
+        async for version in notes.all_(recording.id):
+            yield version
+        yield recording
 
 
 async def _waits_of(patient_id: str) -> AsyncIterator[Record]:

@@ -67,6 +67,11 @@ async def begin(audio: str, prefix: str, language: str) -> str:
     return await _speech.call(ask)
 
 
+def progress_of(percent: int) -> int:
+    """Of the whole, when recognition has come so far: the checks before it were a fifth."""
+    return 20 + int(percent * 0.7)
+
+
 def recognizer() -> str:
     return f"projects/{settings().project_id}/locations/{settings().speech_location}/recognizers/_"
 

@@ -42,6 +42,8 @@ class Transcription(Upload):
     segment_count: int = 0
     operation: str = ""
     """Of Speech-to-Text, while it works."""
+    operation_time: datetime | None = None
+    """When it was begun."""
     note_state: NoteState | None = None
     note_version: int = 0
     sealed: dict[str, bytes] = {}

@@ -97,7 +97,7 @@ class Upload(Record):
 
     def is_claimed_by_another(self, message_id: str, moment: datetime) -> bool:
         """Whether somebody else works on it: a message that comes again lost its first worker."""
-        if self.state is not UploadState.UPLOADED or self.claimed_by == message_id:
+        if self.state is not UploadState.UPLOADED or self.claimed_by in ("", message_id):
             return False
         return self.due_time is not None and moment < self.due_time
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from common.models import Role
 from common.settings import ConfigurationError, settings
@@ -56,6 +57,41 @@ def import_users(
     )
     if report.bad_lines:
         raise typer.Exit(1)
+
+
+@cli.command()
+def dead_letters() -> None:
+    """Show what functions could not take, and why."""
+    from ops.replay import list_dead
+
+    table = Table("id", "function", "reason", "attempts", "since", title_justify="left")
+    for letter in (letters := asyncio.run(list_dead())):
+        since = f"{letter.create_time:%Y-%m-%d %H:%M}"
+        table.add_row(letter.id, letter.function, letter.reason, str(letter.attempts), since)
+    console.print(table if letters else "no dead letters")
+
+
+@cli.command()
+def replay(
+    letter: Annotated[str | None, typer.Option("--id", help="One dead letter only.")] = None,
+    function: Annotated[str | None, typer.Option(help="Those of one function only.")] = None,
+) -> None:
+    """Have dead letters delivered again; those that are taken at last are forgotten."""
+    from ops.replay import replay
+
+    console.print(f"{asyncio.run(replay(letter, function))} delivered again")
+
+
+@cli.command()
+def retry_transcription(transcription_id: str) -> None:
+    """Begin a failed recording anew."""
+    from ops.replay import NotFailed, retry_transcription
+
+    try:
+        asyncio.run(retry_transcription(transcription_id))
+    except NotFailed as problem:
+        _fail(str(problem))
+    console.print("begun again")
 
 
 @cli.command()

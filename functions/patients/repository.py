@@ -16,6 +16,7 @@ from common.models import AuditEvent, Doctor, Role
 from common.pages import PageQuery
 from common.patients import history, patients, versions
 from common.scheduling import Appointment, WaitlistEntry, WaitlistStatus
+from common.transcripts import Transcription, transcriptions
 
 _BY_NAME: Order = [("name_key", "ASCENDING")]
 
@@ -110,6 +111,12 @@ def visits(patient_id: str) -> AsyncIterator[Appointment]:
     """All appointments, by their start."""
     where: Where = [("patient_id", "==", patient_id)]
     return appointments.all_(where=where, order=[("start", "ASCENDING")])
+
+
+def recordings(patient_id: str) -> AsyncIterator[Transcription]:
+    """All, the newest first."""
+    order: Order = [("create_time", "DESCENDING")]
+    return transcriptions.all_(where=[("patient_id", "==", patient_id)], order=order)
 
 
 async def waits(patient_id: str) -> AsyncIterator[WaitlistEntry]:

@@ -25,6 +25,7 @@ from common.problems import (
     RetentionNotOver,
 )
 from common.scheduling import AppointmentPrivate
+from common.transcripts import read_said
 
 from . import policy, repository
 from .schemas import (
@@ -296,10 +297,12 @@ async def erase(admin: Principal, patient_id: str) -> None:
     if not patient.is_being_erased:
         if patient.has_legal_hold:
             raise await _kept(admin, patient, LegalHold())
-        newest, last_visit = await asyncio.gather(
-            repository.newest_record(patient_id), retention.last_visit(patient_id)
+        newest, visit, recording = await asyncio.gather(
+            repository.newest_record(patient_id),
+            retention.last_visit(patient_id),
+            retention.last_recording(patient_id),
         )
-        end = retention.kept_until(patient, newest, last_visit)
+        end = retention.kept_until(patient, newest, visit, recording)
         if end is not None and end > now():
             raise await _kept(admin, patient, RetentionNotOver(f"Kept until {end:%Y-%m-%d}."))
         patient = await retention.begin_erasure(patient, "erasure", admin)
@@ -362,6 +365,10 @@ async def _everything(patient: Patient, vault: Vault) -> AsyncIterator[dict[str,
     async for entry in repository.waits(patient.id):
         people |= {entry.doctor_id} if entry.doctor_id else set()
         yield fhir.of_wait(entry)
+    async for recording in repository.recordings(patient.id):
+        people.add(recording.author_uid)
+        heard = await read_said(recording.id, vault)
+        yield fhir.of_transcription(recording, [each.text for each in heard.segments])
     for uid in sorted(people):
         doctor = await repository.doctor(uid)
         if doctor is not None:

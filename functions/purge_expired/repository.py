@@ -6,6 +6,7 @@ from datetime import datetime
 from common import audit
 from common.access import access_grants
 from common.clinical import AccessGrant, BreakGlass, HistoryRecord, Notification, Patient
+from common.events import DeadLetter, dead_letters
 from common.firestore import Batch, Collection, Order
 from common.models import AuditEvent
 from common.patients import break_glass, history, patients
@@ -58,6 +59,11 @@ def notifications_before(moment: datetime) -> AsyncIterator[Notification]:
 def events_before(moment: datetime) -> AsyncIterator[AuditEvent]:
     where = [("create_time", "<=", moment)]
     return audit.audit_events.all_(where=where, order=[("create_time", "ASCENDING")])
+
+
+def dead_letters_before(moment: datetime) -> AsyncIterator[DeadLetter]:
+    where = [("update_time", "<=", moment)]
+    return dead_letters.all_(where=where, order=[("update_time", "ASCENDING")])
 
 
 async def delete_events(events: Sequence[AuditEvent]) -> None:

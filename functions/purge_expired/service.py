@@ -5,6 +5,7 @@ are one batch, what was deleted is not deleted again, and what was not is due
 at the next firing.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,6 +44,7 @@ async def purge() -> None:
         "access": _purge_access,
         "notifications": _purge_notifications,
         "audit_events": _purge_events,
+        "dead_letters": _purge_dead_letters,
     }
     deleted = {}
     for name, step in steps.items():
@@ -95,10 +97,13 @@ async def _purge_patient(patient: Patient) -> int:
 
 
 async def _is_profile_due(patient: Patient, moment: datetime) -> bool:
-    """The profile goes last: after the history, and when no appointment keeps it."""
+    """The profile goes last: after the history, and when no appointment or recording keeps it."""
     if not retention.is_profile_due(patient, moment) or await repository.has_history(patient.id):
         return False
-    return retention.is_visit_due(await retention.last_visit(patient.id), moment)
+    visit, recording = await asyncio.gather(
+        retention.last_visit(patient.id), retention.last_recording(patient.id)
+    )
+    return retention.is_visit_due(visit, moment) and retention.is_recording_due(recording, moment)
 
 
 async def _purge_access(deadline: float) -> int:
@@ -142,6 +147,13 @@ async def _purge_events(deadline: float) -> int:
     if chunk:
         await repository.delete_events(chunk)
     return deleted + len(chunk)
+
+
+async def _purge_dead_letters(deadline: float) -> int:
+    """Of messages: they name objects, and hold nothing of a patient's."""
+    cutoff = settings().retention.cutoff("dead_letters", now())
+    letters = _until(deadline, repository.dead_letters_before(cutoff))
+    return await retention.delete_all(letters, "dead-letters.purge", _REASON, lambda each: None)
 
 
 class _Holds:

@@ -27,9 +27,3 @@ async def complete(
     event = audit.event(None, "transcriptions.store", record.path, record.patient_id)
     audit.add(batch, event)
     await batch.commit()
-
-
-async def change(record: Transcription, fields: Mapping[str, Any]) -> None:
-    batch = Batch()
-    batch.update(record.path, fields, record.revision)
-    await batch.commit()

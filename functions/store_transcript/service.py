@@ -7,13 +7,13 @@ that is none has its recognition started again.
 
 import logging
 
-from common import crypto, findings, speech, storage
-from common.events import ObjectStored, tell_again
+from common import crypto, findings, speech, storage, transcribing
+from common.events import ObjectStored
 from common.preconditions import applied
 from common.problems import NotFound
 from common.storage import Bucket
 from common.transcripts import Transcription, duration_of, parts_of
-from common.uploads import MAX_ATTEMPTS, Reason, UploadState, over
+from common.uploads import Reason, UploadState, over
 
 from . import repository
 
@@ -48,7 +48,8 @@ async def _store(event: ObjectStored, patient_id: str, id: str) -> None:
         raw = b"".join([piece async for piece in storage.pieces(Bucket.RESULTS, stored)])
         segments = speech.segments_of(raw)
     except speech.Unreadable:
-        await _again(record)
+        _log.warning("a result that is none", extra={"fields": {"path": record.path}})
+        await transcribing.again(record, Reason.SPEECH_FAILED)
         return
     vault = await crypto.vault_of(record.patient_id)
     terms = await findings.terms_of(segments, record.language)
@@ -67,15 +68,3 @@ async def _store(event: ObjectStored, patient_id: str, id: str) -> None:
 def _is_current(record: Transcription, name: str) -> bool:
     """Whether this is the result of the latest generation; of which attempt does not matter."""
     return name.startswith(f"{record.results_prefix}/{record.generation}-")
-
-
-async def _again(record: Transcription) -> None:
-    """Have the recognition begun anew, or give it up."""
-    _log.warning("a result that is none", extra={"fields": {"path": record.path}})
-    if record.attempts >= MAX_ATTEMPTS:
-        await repository.change(record, over(UploadState.FAILED, Reason.SPEECH_FAILED))
-        return
-    fields = {"state": UploadState.UPLOADED, "claimed_by": "", "operation": ""}
-    await repository.change(record, fields)
-    uploads = Bucket.UPLOADS.full_name
-    await tell_again("transcribe_audio", uploads, record.object_name, record.generation)

@@ -7,6 +7,7 @@ from datetime import datetime
 from common.appointments import practices, waitlist
 from common.firestore import Order, Where
 from common.scheduling import Practice, WaitlistEntry, WaitlistStatus
+from common.transcripts import Transcription, transcriptions
 
 _log = logging.getLogger("healthhub.sweep")
 
@@ -18,8 +19,19 @@ def overdue(status: WaitlistStatus, moment: datetime) -> AsyncIterator[WaitlistE
     return waitlist.all_(where=where, order=order, unreadable=_unreadable)
 
 
+def stuck(moment: datetime) -> AsyncIterator[Transcription]:
+    """Recordings that should have gone on by now, the longest waiting first."""
+    where: Where = [("due_time", "<=", moment)]
+    order: Order = [("due_time", "ASCENDING")]
+    return transcriptions.all_(where=where, order=order, unreadable=_unreadable)
+
+
+async def recording(transcription_id: str) -> Transcription | None:
+    return await transcriptions.get(transcription_id)
+
+
 def _unreadable(path: str) -> None:
-    _log.error("a place on the waitlist can't be read", extra={"fields": {"path": path}})
+    _log.error("what may be stuck can't be read", extra={"fields": {"path": path}})
 
 
 async def entry(waitlist_id: str) -> WaitlistEntry | None:

@@ -1,18 +1,36 @@
-"""The use case of the sweep: offers that nobody took go to the next in line.
+"""The use cases of the sweep: what waits for somebody who does not come goes on without them.
 
-It can be fired twice at once, or killed at any point: each entry is changed as
-it was read, together with its slot, so one of two that meet does it.
+Offers that nobody took go to the next in line. Recordings whose file came
+without word of it, whose worker was killed, or whose recognition came to
+nothing are begun again, a few times, and then failed with a reason.
+
+It can be fired twice at once, or killed at any point: each record is changed as
+it was read, so one of two that meet does it.
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from common import audit, waitlist
+from common import audit, speech, storage, transcribing, waitlist
 from common.firestore import Batch, now
+from common.outside import Refused
 from common.preconditions import applied
 from common.scheduling import WaitlistEntry, WaitlistStatus
+from common.storage import Bucket
+from common.transcripts import Transcription
+from common.uploads import (
+    CHECK_WITHIN,
+    LOOK_AFTER,
+    UPLOAD_WITHIN,
+    Reason,
+    UploadState,
+    over,
+)
 
 from . import repository
+
+_RECOGNISED_WITHIN = timedelta(hours=24)
+"""What Speech-to-Text promises for a batch."""
 
 _log = logging.getLogger("healthhub.sweep")
 
@@ -32,7 +50,14 @@ async def sweep() -> None:
             expired += await applied(lambda id=entry.id: _expire(id, moment))  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001
             failures.append(error)
-    _log.info("swept", extra={"fields": {"offers_passed_on": passed, "waits_expired": expired}})
+    resumed = 0
+    async for record in repository.stuck(moment):
+        try:
+            resumed += await applied(lambda id=record.id: _resume(id, moment))  # type: ignore[misc]
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+    fields = {"offers_passed_on": passed, "waits_expired": expired, "recordings_resumed": resumed}
+    _log.info("swept", extra={"fields": fields})
     if failures:
         raise failures[-1]
 
@@ -63,3 +88,69 @@ def _told(action: str, entry: WaitlistEntry) -> waitlist.Write:
         audit.add(batch, audit.event(None, action, entry.path, entry.patient_id, reason="waitlist"))
 
     return write
+
+
+# ---------------------------------------------------------------- recordings
+
+
+async def _resume(transcription_id: str, moment: datetime) -> bool:
+    """Have a recording go on, or end it; whether it was this firing that did."""
+    record = await repository.recording(transcription_id)
+    if record is None or record.due_time is None or record.due_time > moment:
+        return False
+    if record.is_streamed:
+        await _end_live(record)
+    elif record.state is UploadState.PENDING_UPLOAD:
+        await _look_for_file(record, moment)
+    elif record.state is UploadState.UPLOADED:
+        return await transcribing.again(record, Reason.PROCESSING_FAILED)
+    else:
+        await _look_at_recognition(record, moment)
+    return True
+
+
+async def _end_live(record: Transcription) -> None:
+    """Nobody listens any more: what was heard is complete as far as it goes."""
+    state = UploadState.COMPLETED if record.segment_count else UploadState.FAILED
+    await transcribing.change(record, over(state, Reason.CONNECTION_LOST))
+
+
+async def _look_for_file(record: Transcription, moment: datetime) -> None:
+    stored = await storage.find(Bucket.UPLOADS, record.object_name)
+    if stored is not None:
+        # Word of it was lost. The state stays: whoever is told now claims it.
+        await transcribing.change(record, {"due_time": moment + CHECK_WITHIN})
+        await transcribing.tell(record, stored.generation)
+    elif moment - record.create_time > UPLOAD_WITHIN:
+        await transcribing.change(record, over(UploadState.FAILED, Reason.NOT_UPLOADED))
+    else:
+        await transcribing.change(record, {"due_time": moment + LOOK_AFTER})
+
+
+async def _look_at_recognition(record: Transcription, moment: datetime) -> None:
+    """Tell how far it is; begin it again when it came to nothing.
+
+    Raises `Failed` while Speech-to-Text does not answer: it is asked again at the next firing.
+    """
+    try:
+        seen = await speech.look(record.operation)
+    except Refused:
+        seen = speech.Look(True)
+    if not seen.is_done:
+        if record.operation_time and moment - record.operation_time > _RECOGNISED_WITHIN:
+            await transcribing.again(record, Reason.SPEECH_FAILED)
+            return
+        fields = {
+            "progress": max(record.progress, speech.progress_of(seen.percent)),
+            "due_time": moment + speech.LOOK_EVERY,
+            "update_time": moment,
+        }
+        await transcribing.change(record, fields)
+        return
+    prefix = f"{record.results_prefix}/{record.generation}-"
+    results = await storage.find_all(Bucket.RESULTS, prefix)
+    if seen.error is not None or not results:
+        await transcribing.again(record, Reason.SPEECH_FAILED)
+        return
+    await transcribing.change(record, {"due_time": moment + CHECK_WITHIN})
+    await transcribing.tell_of_result(results[-1])

@@ -123,6 +123,7 @@ async def _begin(record: Transcription, stored: StoredObject, event: ObjectStore
             "state": UploadState.PROCESSING,
             "progress": _CHECKED,
             "operation": operation,
+            "operation_time": moment,
             "claimed_by": "",
             "due_time": moment + speech.LOOK_EVERY,
             "update_time": moment,

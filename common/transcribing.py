@@ -1,0 +1,58 @@
+"""Starting over: what `store_transcript` and `sweep_stuck_work` do with a recognition that came to nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from common import storage
+from common.events import tell_again
+from common.firestore import Batch, now
+from common.storage import Bucket
+from common.transcripts import Transcription
+from common.uploads import CHECK_WITHIN, MAX_ATTEMPTS, Reason, UploadState, over
+
+
+async def change(record: Transcription, fields: Mapping[str, Any]) -> None:
+    """Raises `RecordChanged`, `NotFound`."""
+    batch = Batch()
+    batch.update(record.path, fields, record.revision)
+    await batch.commit()
+
+
+async def again(record: Transcription, reason: Reason) -> bool:
+    """Have the recording checked and recognised anew, or give it up for this reason after some attempts.
+
+    Whether it goes on. Raises `RecordChanged`, `Unavailable`.
+    """
+    if record.attempts >= MAX_ATTEMPTS:
+        await change(record, over(UploadState.FAILED, reason))
+        return False
+    moment = now()
+    fields = {
+        "state": UploadState.UPLOADED,
+        "claimed_by": "",
+        "operation": "",
+        "due_time": moment + CHECK_WITHIN,
+        "update_time": moment,
+    }
+    await change(record, fields)
+    await tell(record, record.generation)
+    return True
+
+
+async def tell(record: Transcription, generation: int, *, is_replay: bool = False) -> None:
+    """Have `transcribe_audio` look at the recording once more. Raises `Unavailable`."""
+    await tell_again(
+        "transcribe_audio",
+        Bucket.UPLOADS.full_name,
+        record.object_name,
+        generation,
+        is_replay=is_replay,
+    )
+
+
+async def tell_of_result(name: str) -> None:
+    """Have `store_transcript` look at a result once more. Raises `Unavailable`."""
+    stored = await storage.find(Bucket.RESULTS, name)
+    if stored is not None:
+        bucket = Bucket.RESULTS.full_name
+        await tell_again("store_transcript", bucket, name, stored.generation)
