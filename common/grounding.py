@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from common.negation import negated
 from common.spoken import Number, Token, number_at, numbers_in, tokens_of, word_set
-from common.terms import find_in, unit_of
+from common.terms import find_in, mentions, unit_of
 from common.transcripts import Mark, NoteSentence, Segment, Term, TermKind, Unsupported
 
 _FINDINGS = (TermKind.SYMPTOM, TermKind.CONDITION, TermKind.PROCEDURE, TermKind.MEDICATION)
@@ -38,20 +38,25 @@ _YES = word_set("""
     yes yeah yep yup sure correct right definitely sometimes a always mhm uh-huh
 """)
 _NO = {"no", "nope", "nah", "never", "not", "none", "negative", "neither", "don't", "haven't"}
+_SHORT_QUESTION = 3
+"""Words; `fever?`, and what follows begins with yes or no."""
 _ASKS = re.compile(
     r"^(?:and |or |so |well |okay |ok |what about |how about |any|do |does |did |have |has |are |is |was |were "
     r"|can |could |ever |when |where |tell me)|\?\s*$"
 )
 _LATIN = {"bid": 2.0, "tid": 3.0, "qid": 4.0, "daily": 1.0, "nightly": 1.0, "weekly": 1.0}
-_PER_DAY = {"once", "twice", *_LATIN}
-_ARTICLES = {"a", "an", "the", "one"}
+_FACTORS = {"week": 7, "weeks": 7, "month": 4, "months": 4, "year": 12, "years": 12, "dozen": 12}
+"""Into the next smaller unit; a month as four weeks, as people count."""
 
+_CIRCUMSTANCES = word_set("with when while at after before to for of over since if about")
+"""What follows these says under which circumstances, and is not denied itself."""
 _EMPTY = word_set("""
     patient reports report reported denies denied states stated notes noted has have had is
     are was were with without and or of the a an to for in on at no not be been this that it
     her his their she he they i you we as by from history current currently continue start
     started plan follow up exam examination complains presents presenting shows showed will
-    advised discussed may due
+    advised discussed may due ago month months
+    week weeks day days year years hour hours
 """)
 
 
@@ -65,6 +70,8 @@ class _Said:
     """(number, unit) by drug; under "" those of no drug."""
     sides: list[tuple[str, str]] = field(default_factory=list)
     """(side, part of the body), with "" for a part that is not known."""
+    sided: list[tuple[set[str], set[str]]] = field(default_factory=list)
+    """(findings, sides) of each clause that names both."""
     parts: set[str] = field(default_factory=set)
     polarity: dict[str, set[bool]] = field(default_factory=dict)
     """Whether a finding is denied, by its name; both, if both were said."""
@@ -100,14 +107,22 @@ def _marks(text: str, cited: Sequence[Segment]) -> Iterator[Mark]:
             continue
         if number.text not in source.numbers:
             yield Mark(kind=Unsupported.NUMBER, text=text[start:end])
-    for term in terms:
-        if term.kind is TermKind.MEDICATION and term.name not in source.drugs:
-            yield Mark(kind=Unsupported.DRUG, text=term.text)
+    for name, first, last in mentions(tokens, TermKind.MEDICATION):
+        if name not in source.drugs and not _is_part_said(name, source):
+            start, end = tokens[first].start, tokens[last - 1].end
+            yield Mark(kind=Unsupported.DRUG, text=text[start:end])
     yield from _dose_marks(text, terms, source)
     yield from _side_marks(text, tokens, terms, source)
     yield from _negation_marks(text, tokens, terms, source)
     if not _shares_anything(tokens, terms, source):
         yield Mark(kind=Unsupported.WORDS, text=text)
+
+
+def _key(term: Term) -> str:
+    """What a finding is, by whatever word: its code if it has one, else its name."""
+    if term.code is not None and term.kind is not TermKind.MEDICATION:
+        return term.code.value
+    return term.name or term.text
 
 
 # ---------------------------------------------------------------- what was said
@@ -119,9 +134,11 @@ def _meaning_of(cited: Sequence[Segment]) -> _Said:
         tokens = tokens_of(segment.text)
         terms = find_in(segment.text)
         _add_numbers(said, tokens)
-        _add_drugs(said, terms)
-        said.sides += _sides(tokens, terms)
-        said.parts |= {term.name or "" for term in terms if term.kind is TermKind.ANATOMY}
+        _add_drugs(said, terms, tokens)
+        said.sides += _sides(tokens)
+        said.sided += _sided(tokens, terms)
+        said.parts |= {name for name, _, _ in mentions(tokens, TermKind.ANATOMY)}
+        said.drugs |= {name for name, _, _ in mentions(tokens, TermKind.MEDICATION)}
         answer = _answer_to(segment, cited[position + 1 :])
         _add_polarity(said, tokens, terms, answer)
     return said
@@ -134,25 +151,51 @@ def _add_numbers(said: _Said, tokens: Sequence[Token]) -> None:
         if number.second is not None:
             said.numbers.add(Number(0, 0, number.second).text)
     words = [token.text for token in tokens]
+    said.numbers |= set(_in_days(tokens))
     said.numbers |= {Number(0, 0, _LATIN[word]).text for word in words if word in _LATIN}
     if {"a", "per", "every", "each"} & set(words):
         said.numbers.add("1")  # `every day` is once a day
 
 
-def _add_drugs(said: _Said, terms: Sequence[Term]) -> None:
+def _in_days(tokens: Sequence[Token]) -> Iterator[str]:
+    """`a week` is 7 days, `two months` are 8 weeks."""
+    for at, token in enumerate(tokens[1:], 1):
+        factor = _FACTORS.get(token.text)
+        if factor is None:
+            continue
+        spoken = [number for number in numbers_in(tokens) if number.last == at]
+        count = spoken[0].value if spoken else 1.0
+        yield Number(0, 0, count * factor).text
+
+
+def _add_drugs(said: _Said, terms: Sequence[Term], tokens: Sequence[Token]) -> None:
     owned = set()
     for term in terms:
         if term.kind is TermKind.MEDICATION:
             name = term.name or term.text
-            said.drugs.add(name)
             if term.dose and (dose := _dose_of(term.dose)):
-                said.doses.setdefault(name, set()).add(dose)
+                said.doses.setdefault(name, set()).update({dose, *_ranged(tokens, terms, dose)})
                 owned.add(term.dose)
     for term in terms:
         if term.kind is not TermKind.DOSAGE or term.text in owned:
             continue
         if dose := _dose_of(term.text):
             said.doses.setdefault("", set()).add(dose)
+
+
+def _ranged(
+    tokens: Sequence[Token], terms: Sequence[Term], dose: tuple[str, str]
+) -> Iterator[tuple[str, str]]:
+    """`from fifty to one hundred milligrams`: the first has the second's unit."""
+    starts = {term.start for term in terms if term.kind is TermKind.DOSAGE}
+    for number in numbers_in(tokens):
+        following = tokens[number.last : number.last + 2]
+        if (
+            len(following) == 2
+            and following[0].text in ("to", "or")
+            and following[1].start in starts
+        ):
+            yield number.text, dose[1]
 
 
 def _dose_of(text: str) -> tuple[str, str] | None:
@@ -174,9 +217,11 @@ def _countable(unit: str) -> str:
 
 def _answer_to(segment: Segment, following: Sequence[Segment]) -> bool | None:
     """Whether a question was answered with no; None when it is none, or it is not clear."""
-    if not _ASKS.search(segment.text.lower()) or not following:
+    if not following:
         return None
     answer = following[0]
+    if not _ASKS.search(segment.text.lower()) and len(segment.text.split()) > _SHORT_QUESTION:
+        return None
     if segment.speaker is not None and answer.speaker == segment.speaker:
         return None
     words = [token.text for token in tokens_of(answer.text)]
@@ -192,7 +237,7 @@ def _add_polarity(
     for term in terms:
         if term.kind in _FINDINGS:
             is_denied = term.negated if answer is None else answer
-            said.polarity.setdefault(term.name or term.text, set()).add(is_denied)
+            said.polarity.setdefault(_key(term), set()).add(is_denied)
     for token, is_denied in zip(tokens, denied, strict=True):
         stem = _stem(token.text)
         if stem:
@@ -200,6 +245,12 @@ def _add_polarity(
 
 
 # ---------------------------------------------------------------- comparing
+
+
+def _is_part_said(name: str, source: _Said) -> bool:
+    """`Insulin glargine` of who said `glargine`."""
+    *_, last = name.split()
+    return " " in name and len(last) > 5 and _stem(last) in source.words
 
 
 def _is_no_number(tokens: Sequence[Token], number: Number) -> bool:
@@ -238,14 +289,32 @@ def _is_given(dose: tuple[str, str], drug: str, source: _Said) -> bool:
     return not of_drug and not source.doses.get("") and dose[0] in source.numbers
 
 
-def _sides(tokens: Sequence[Token], terms: Sequence[Term]) -> list[tuple[str, str]]:
-    found = []
-    for at, token in enumerate(tokens):
-        side = _SIDES.get(token.text)
-        if side is None or _is_no_side(tokens, at):
+def _sides(tokens: Sequence[Token]) -> list[tuple[str, str]]:
+    return [
+        (side, _part_at(tokens, at))
+        for at, token in enumerate(tokens)
+        if (side := _SIDES.get(token.text)) is not None and not _is_no_side(tokens, at)
+    ]
+
+
+def _sided(tokens: Sequence[Token], terms: Sequence[Term]) -> Iterator[tuple[set[str], set[str]]]:
+    """By clause, so that `a cataract in the right eye, the left eye is clear` is told from its reverse."""
+    begin = 0
+    for at in range(len(tokens) + 1):
+        if at < len(tokens) and tokens[at].text not in (",", ".", ";", "but"):
             continue
-        found.append((side, _part_at(tokens, at, terms)))
-    return found
+        clause = tokens[begin:at]
+        begin = at + 1
+        sides = {side for side, _ in _sides(clause)}
+        findings = {
+            _key(term)
+            for term in terms
+            if clause
+            and term.kind in (TermKind.SYMPTOM, TermKind.CONDITION)
+            and clause[0].start <= term.start <= clause[-1].start
+        }
+        if sides and findings:
+            yield findings, sides
 
 
 def _is_no_side(tokens: Sequence[Token], at: int) -> bool:
@@ -266,37 +335,39 @@ def _is_no_side(tokens: Sequence[Token], at: int) -> bool:
     return False
 
 
-def _part_at(tokens: Sequence[Token], at: int, terms: Sequence[Term]) -> str:
+def _part_at(tokens: Sequence[Token], at: int) -> str:
     """The part of the body that a side belongs to: the next one, else the one just before."""
-    start = tokens[at].start
-    parts = [term for term in terms if term.kind is TermKind.ANATOMY]
-    for term in parts:
-        between = [t for t in tokens if start < t.start < term.start]
-        if term.start > start and len(between) < _SIDE_REACH:
-            return term.name or term.text
-    for term in reversed(parts):
-        between = [t for t in tokens if term.end <= t.start < start]
-        if term.end <= start and len(between) < _SIDE_REACH:
-            return term.name or term.text
+    if at + 1 < len(tokens) and tokens[at + 1].text in ("one", "one's", "ones"):
+        return ""  # of whatever was spoken of
+    parts = mentions(tokens, TermKind.ANATOMY)
+    for name, first, _ in parts:
+        if at < first <= at + _SIDE_REACH:
+            return name
+    for name, _, last in reversed(parts):
+        if at - _SIDE_REACH <= last - 1 < at:
+            return name
     return ""
 
 
 def _side_marks(
     text: str, tokens: Sequence[Token], terms: Sequence[Term], source: _Said
 ) -> Iterator[Mark]:
+    findings = {_key(term) for term in terms}
+    of_findings = [sides for keys, sides in source.sided if keys & findings]
     for at, token in enumerate(tokens):
         side = _SIDES.get(token.text)
         if side is None or _is_no_side(tokens, at):
             continue
-        if not _is_on_side(side, _part_at(tokens, at, terms), source):
+        is_elsewhere = bool(of_findings) and not any({side, "both"} & each for each in of_findings)
+        is_elsewhere &= side != "both"
+        if is_elsewhere or not _is_on_side(side, _part_at(tokens, at), source):
             yield Mark(kind=Unsupported.SIDE, text=text[token.start : token.end])
 
 
 def _is_on_side(side: str, part: str, source: _Said) -> bool:
-    of_part = {each for each, of in source.sides if part and of == part}
-    said = of_part or {each for each, of in source.sides if not part or not of or of == part}
-    if not of_part and part and part not in source.parts:
-        said = {each for each, _ in source.sides}
+    of_part = {each for each, of in source.sides if part and of in (part, "")}
+    is_known = bool(part) and any(of == part for _, of in source.sides)
+    said = of_part if is_known else {each for each, _ in source.sides}
     if side == "both":
         return "both" in said or {"left", "right"} <= said
     return side in said or "both" in said
@@ -310,25 +381,28 @@ def _negation_marks(
         if term.kind not in _FINDINGS:
             continue
         covered.append((term.start, term.end))
-        said = source.polarity.get(term.name or term.text)
-        if (said is not None and term.negated not in said) or (
-            said is None and term.negated and not _stems_denied(term.text, source)
-        ):
+        said = source.polarity.get(_key(term))
+        if said is None:
+            said = _polarity_of_words(term.text, source)
+            if not said and term.negated:
+                said = {False}  # nobody denied it in any words
+        if said and term.negated not in said:
             yield Mark(kind=Unsupported.NEGATION, text=term.text)
     denied = negated(tokens)
+    is_circumstance = False
     for token, is_denied in zip(tokens, denied, strict=True):
+        is_circumstance = is_denied and (is_circumstance or token.text in _CIRCUMSTANCES)
         stem = _stem(token.text)
-        if not stem or any(start <= token.start < end for start, end in covered):
+        if not stem or is_circumstance or any(a <= token.start < b for a, b in covered):
             continue
-        known = source.words.get(stem)
-        if known is not None and len(known) == 1 and is_denied not in known and is_denied:
+        if is_denied and source.words.get(stem) == {False}:
             yield Mark(kind=Unsupported.NEGATION, text=text[token.start : token.end])
 
 
-def _stems_denied(text: str, source: _Said) -> bool:
-    """Whether a finding that the terminology does not find among what was said is denied in other words."""
+def _polarity_of_words(text: str, source: _Said) -> set[bool]:
+    """How the words of a finding were said that was said in other words."""
     stems = [stem for token in tokens_of(text) if (stem := _stem(token.text))]
-    return any(True in source.words.get(stem, set()) for stem in stems)
+    return set().union(*(source.words.get(stem, set()) for stem in stems))
 
 
 def _stem(word: str) -> str:
@@ -343,7 +417,7 @@ def _stem(word: str) -> str:
 
 def _shares_anything(tokens: Sequence[Token], terms: Sequence[Term], source: _Said) -> bool:
     stems = {stem for token in tokens if (stem := _stem(token.text))}
-    names = {term.name for term in terms}
+    names = {_key(term) for term in terms}
     if not stems and not names:
         return True
     numbers = {number.text for number in numbers_in(tokens)}

@@ -22,7 +22,7 @@ _HAVING = word_set("""
     have had has having got get gets getting gotten feel felt feeling notice noticed
     noticing see seen seeing experience experienced experiencing take takes taking taken
     took use uses using used need needs want show shows showing find found report reports
-    any a an the on smoke has hear heard look looks suggest complain develop developed
+    any a an the on has hear heard look looks suggest complain develop developed
     include think tolerate
 """)
 
@@ -42,7 +42,9 @@ _AFTER = [
     was ruled out|were ruled out|been ruled out|is ruled out|is negative|was negative|came back negative
     were negative|is absent|has cleared|cleared up|is over|was stopped|was discontinued|got better
     has stopped|have stopped|stopped|is out|not present|unlikely|not needed|isn't needed|no longer
-    is normal|aren't there|isn't there""".replace("\n", "|").split("|")
+    cannot be|can't be used|is contraindicated|is not affected|aren't there|isn't there""".replace(
+        "\n", "|"
+    ).split("|")
     if phrase.strip()
 ]
 _ONLY_LOOKS_SO = [
@@ -56,7 +58,8 @@ _ONLY_LOOKS_SO = [
     can't get|can't stop|can't ignore|can't rule|cannot rule|couldn't rule|don't stop|didn't stop|don't quit
     without relief|without help|gram negative|non stop|never stops|never goes|never gone|never crossed
     doesn't stop|won't stop|never without|nothing helps|can't tell|couldn't tell|don't know|not without
-    stop by|stopped by|didn't help|doesn't help|don't forget|do not forget|don't miss""".replace(
+    stop by|stopped by|didn't help|doesn't help|don't forget|do not forget|don't miss
+    not worried|not concerned|don't see any reason|don't see a reason|reason to stop|reason to quit|reason to doubt|need to stop|want to stop""".replace(
         "\n", "|"
     ).split("|")
     if phrase.strip()
@@ -64,12 +67,12 @@ _ONLY_LOOKS_SO = [
 _ENDS = word_set("""
     . ? ! ; : but however although though except yet because since which who that's whereas
     while so if when until after before apart aside especially due then still causing cause
-    secondary
+    secondary on during
 """)
 _SUBJECTS = word_set("""
     i i'm i've i'll i'd he he's she she's it it's they they've we we're we'll you you're
     there there's this that my his her the now just only start started take continue let's
-    let today
+    let today kept had has have is was are were says thinks
 """)
 _LINKS = {",", "or", "and", "nor", "/", "any"}
 
@@ -88,8 +91,10 @@ def negated(tokens: Sequence[Token]) -> list[bool]:
         size = _phrase_at(words, at, _BEFORE) or _verb_at(words, at)
         if size and not _is_infinitive(words, at):
             at = _mark(words, at + size, found)
-        else:
-            at += 1
+            continue
+        if words[at] in _NEGATIVE_VERBS and at + 1 < len(words):
+            found[at + 1] = True  # `I don't drink`: that, and no more
+        at += 1
     _mark_before(words, found)
     return found
 

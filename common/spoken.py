@@ -42,6 +42,8 @@ _TENS = {
         ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2
     )
 }
+# `In the one thirties`
+_TENS |= {word[:-1] + "ies": number for word, number in _TENS.items()}
 _SCALES = {"hundred": 100, "thousand": 1000}
 _TIMES = {"once": 1.0, "twice": 2.0}
 
@@ -137,7 +139,9 @@ def _words_at(tokens: Sequence[Token], at: int) -> Number | None:
     while position < len(tokens):
         word = tokens[position].text
         following = tokens[position + 1].text if position + 1 < len(tokens) else ""
-        if word in _SCALES and end > at:
+        if word == "a" and position == at and following in _SCALES:
+            current = 1
+        elif word in _SCALES and position > at:
             current = max(current, 1) * _SCALES[word]
             if word == "thousand":
                 total, current = total + current, 0
@@ -155,7 +159,7 @@ def _words_at(tokens: Sequence[Token], at: int) -> Number | None:
         else:
             break
         position += 1
-        if word != "and":
+        if word not in ("and", "a"):
             end = position
     if end == at:
         return None

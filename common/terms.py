@@ -15,7 +15,7 @@ from pathlib import Path
 
 from common.clinical import Code
 from common.negation import negated
-from common.spoken import Number, Token, number_at, tokens_of
+from common.spoken import Number, Token, number_at, tokens_of, word_set
 from common.transcripts import Segment, Term, TermKind
 
 _MOST_HINTS = 1000
@@ -64,6 +64,23 @@ _FREQUENCIES = re.compile(
     rf"|q {_COUNT} ?h(?:ours)?|with (?:meals|food|breakfast|lunch|dinner)|a (?:day|week)"
     r"|(?:before|after) (?:meals|breakfast|lunch|dinner|eating)"
     r"|on (?:mon|tues|wednes|thurs|fri|satur|sun)days?))\b"
+)
+
+_IDIOMS = re.compile(
+    r"\b(?:an arm and a leg|(?:give|gave|lend) (?:me|us|him|her|them|you)? ?(?:a|my right|your) (?:hand|arm)"
+    r"|on the (?:other|one) hand|(?:first|second) hand|(?:at|by|out of) hand|hand(?:s)? in|give a hand"
+    r"|by heart|heart to heart|at heart|play(?:ing|ed)? it by ear|by ear|deaf ears|all ears|keep an eye|eye on"
+    r"|see eye to eye|face it|face to face|in the face of|(?:don't|not) have the (?:stomach|heart)"
+    r"|word of mouth|mouth to feed|rash decision|sick and tired|cold feet|on foot|foot the bill"
+    r"|head (?:over|out|back|home|start)|shoulder the|under stress test|(?:pain|pains) in the neck"
+    r"|bite my tongue|tip of my tongue|break a leg|pull(?:ing|ed)? (?:my|your) leg|on my mind|cold shoulder"
+    r"|rule of thumb|thumbs? up|twist my arm|stick my neck out|blood (?:test|work|type))\b"
+)
+"""What names a part of the body or a complaint, and means none."""
+_ADVERB = "back"
+"""A part of the body only after these; else it says where to."""
+_OF_BODY = word_set(
+    "my your his her their our the lower upper mid low whole entire middle bad sore"
 )
 
 _DOSE_REACH = 9
@@ -141,7 +158,7 @@ def find(segment: Segment) -> list[Term]:
 
 def find_in(text: str) -> list[Term]:
     tokens = tokens_of(text)
-    found = list(_matches(tokens))
+    found = [match for match in _matches(tokens) if not _is_figure(text, tokens, match)]
     denied = negated(tokens)
     doses = list(_doses(tokens, found))
     terms = []
@@ -170,14 +187,51 @@ def _matches(tokens: Sequence[Token]) -> Iterator[_Found]:
             at = found.last
 
 
-def _longest_at(tokens: Sequence[Token], at: int) -> _Found | None:
+def mentions(tokens: Sequence[Token], kind: TermKind) -> list[tuple[str, int, int]]:
+    """Each mention of this kind as (name, first token, one after the last), within longer terms too.
+
+    The shoulder of `shoulder pain`, the penicillin of `penicillin allergy`.
+    """
+    found, at = [], 0
+    while at < len(tokens):
+        match = _longest_at(tokens, at, kind)
+        if match is None:
+            at += 1
+        else:
+            found.append((match.entry.name, match.first, match.last))
+            at = match.last
+    return found
+
+
+def _is_figure(text: str, tokens: Sequence[Token], match: _Found) -> bool:
+    """Whether these words mean something else here: `an arm and a leg`, `come back`, `five foot nine`."""
+    start, end = tokens[match.first].start, tokens[match.last - 1].end
+    lower = text.lower()
+    if any(
+        m.start() <= start < m.end() or m.start() < end <= m.end() for m in _IDIOMS.finditer(lower)
+    ):
+        return match.entry.name != "blood test" and match.entry.kind is not TermKind.PROCEDURE
+    if match.entry.kind is not TermKind.ANATOMY:
+        return False
+    if any(m.start() <= start and end <= m.end() for m in _ROUTES.finditer(lower)):
+        return True
+    before = tokens[match.first - 1].text if match.first else ""
+    word = tokens[match.first].text
+    if word == _ADVERB and match.last - match.first == 1:
+        return before not in _OF_BODY
+    return word in _FEET and (
+        before.isdigit() or number_at(tokens, max(0, match.first - 1)) is not None
+    )
+
+
+def _longest_at(tokens: Sequence[Token], at: int, kind: TermKind | None = None) -> _Found | None:
     node, best = _tree(), None
     for position in range(at, len(tokens)):
         following = node.following.get(tokens[position].text) or _singular(node, tokens[position])
         if following is None:
             break
         node = following
-        if node.entry is not None:
+        if node.entry is not None and kind in (None, node.entry.kind):
             best = _Found(node.entry, at, position + 1)
     return best
 

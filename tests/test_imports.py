@@ -25,7 +25,7 @@ PARTS = {
     for service in SERVICES
 }
 MAY_USE_FASTAPI = {"app", "auth", "problems", "limits", "idempotency"}
-MAY_USE_GOOGLE = {"firestore", "documents", "rpc", "clients", "push"}
+MAY_USE_GOOGLE = {"firestore", "documents", "rpc", "clients", "speech", "live", "storage"}
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
@@ -110,12 +110,22 @@ COSTLY = {
     "stdnum",
     "phonenumbers",
     "google.cloud.storage",
+    "google.cloud.speech_v2",
+    "av",
+    "numpy",
 }
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_cold_start_imports_nothing_costly_that_only_some_requests_need(service: str) -> None:
-    opens_records = ("patients", "appointments", "purge_expired", "sweep_stuck_work")
+    opens_records = (
+        "patients",
+        "appointments",
+        "transcriptions",
+        "store_transcript",
+        "purge_expired",
+        "sweep_stuck_work",
+    )
     needed = {"tink"} if service in opens_records else set()
     program = (
         f"import functions.{service}.main, sys;"

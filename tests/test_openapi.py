@@ -59,7 +59,9 @@ def fuzz(platform: Platform, operation: Any, person: Person, examples: int) -> C
     return statuses
 
 
-@pytest.mark.parametrize("service", ["users", "doctors", "patients", "appointments"])
+@pytest.mark.parametrize(
+    "service", ["users", "doctors", "patients", "appointments", "transcriptions"]
+)
 async def test_a_service_answers_as_its_document_says(
     api: Api, platform: Platform, documents: dict[str, Any], service: str
 ) -> None:

@@ -4,7 +4,8 @@ A path's `{user_id}` and `{patient_id}` are the patient's, its `{doctor_id}`
 the doctor's, who is on the patient's care team and entered `{record_id}`.
 They have an appointment, `{appointment_id}`; `{fulfilled_id}` is over, and
 `{offered_id}` is the patient's place on the waitlist, with an offer. Both have a
-counterpart of the same role who is a stranger to them.
+counterpart of the same role who is a stranger to them. The doctor recorded
+`{transcription_id}`, which has a note; the file of `{pending_id}` has not come yet.
 """
 
 from dataclasses import dataclass, field
@@ -25,11 +26,14 @@ class Row:
     """Whether each cell needs people of its own."""
     bodies: dict[str, Any] = field(default_factory=dict)
     """Where an identity has to send another body."""
+    sound: str | None = None
+    """The type of a body that is a little silence."""
 
     @property
     def template(self) -> str:
         """The operation as the OpenAPI document names it."""
-        return self.operation.split("?")[0].replace("{offered_id}", "{waitlist_id}")
+        named = self.operation.split("?")[0].replace("{offered_id}", "{waitlist_id}")
+        return named.replace("{pending_id}", "{transcription_id}")
 
     def body_for(self, identity: str) -> Any:
         return self.bodies.get(identity, self.body)
@@ -206,6 +210,44 @@ ROWS = [
     Row(
         "DELETE /appointments/waitlist/{offered_id}",
         (401, 204, 404, 404, 404, 204),
+        is_destructive=True,
+    ),
+    _public("GET /health/transcriptions"),
+    Row(
+        "POST /transcriptions/upload",
+        (401, 201, 404, 201, 404, 403),
+        {
+            "patient_id": "{patient_id}",
+            "file_name": "visit.wav",
+            "content_type": "audio/wav",
+            "size_bytes": 1000,
+        },
+    ),
+    Row(
+        "POST /transcriptions/stream?patient_id={patient_id}",
+        (401, 200, 404, 200, 404, 403),
+        sound="audio/l16",
+    ),
+    Row("GET /transcriptions?patient_id={patient_id}", (401, 200, 404, 200, 404, 200)),
+    Row("GET /transcriptions/{transcription_id}", (401, 200, 404, 200, 404, 200)),
+    Row("GET /transcriptions/status/{transcription_id}", (401, 200, 404, 200, 404, 200)),
+    Row("POST /transcriptions/{pending_id}/upload", (401, 403, 404, 200, 404, 403)),
+    Row(
+        "DELETE /transcriptions/{transcription_id}",
+        (401, 403, 404, 204, 404, 204),
+        is_destructive=True,
+    ),
+    Row("POST /transcriptions/{transcription_id}/note", (401, 403, 404, 201, 404, 403)),
+    Row(
+        "PUT /transcriptions/{transcription_id}/note",
+        (401, 403, 404, 200, 404, 403),
+        {"subjective": [], "objective": [], "assessment": [], "plan": []},
+    ),
+    Row("GET /transcriptions/{transcription_id}/note/versions", (401, 403, 404, 200, 404, 403)),
+    Row(
+        "POST /transcriptions/{transcription_id}/note/sign",
+        (401, 403, 404, 200, 404, 403),
+        {"accept_unsupported": True},
         is_destructive=True,
     ),
 ]

@@ -3,6 +3,7 @@
 import json
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -23,6 +24,7 @@ from tests.client import (
     register,
 )
 from tests.promises.matrix import IDENTITIES, ROWS, Row
+from tests.recorded import A_NOTE, a_transcription, announce
 
 
 @dataclass
@@ -43,7 +45,8 @@ async def six(api: Api, row: Row | None = None) -> Six:
     """For a row that is no patient's, without the patients' records."""
     admin = await make_admin(api)
     is_clinical = row is None or any(
-        name in row.operation for name in ("/patients", "/appointments", "/reviews")
+        name in row.operation
+        for name in ("/patients", "/appointments", "/reviews", "/transcriptions")
     )
     a_person = a_patient if is_clinical else register
     people: dict[str, Person | None] = {
@@ -62,7 +65,22 @@ async def six(api: Api, row: Row | None = None) -> Six:
         found.words["record_id"] = record["record_id"]
     if row is None or any(name in row.operation for name in ("/appointments", "/reviews")):
         await _meet(api, found)
+    if row is None or "/transcriptions" in row.operation:
+        await _record(api, found)
     return found
+
+
+async def _record(api: Api, six: Six) -> None:
+    """A consultation that was recorded and noted, and one whose file has not come."""
+    patient, doctor = six["patient"], six["doctor"]
+    recorded = await a_transcription(patient, doctor, "I have had a cough for two weeks.")
+    path = f"/v1/transcriptions/{recorded}/note"
+    assert (await api.put(path, doctor, json=A_NOTE)).status_code == 200
+    announced = await announce(api, doctor, patient, size_bytes=1000)
+    six.words |= {
+        "transcription_id": recorded,
+        "pending_id": announced["transcription"]["transcription_id"],
+    }
 
 
 async def _meet(api: Api, six: Six) -> None:
@@ -106,6 +124,9 @@ async def ask(api: Api, row: Row, identity: str, six: Six) -> httpx.Response:
         "refresh_token": patient.refresh_token,
         **six.words,
     }
+    sent: dict[str, Any] = {}
+    if row.sound is not None:
+        sent = {"content": bytes(32_000), "headers": {"Content-Type": row.sound}}
     body = json.dumps(row.body_for(identity))
     if "{new_doctor_id}" in body:
         words["new_doctor_id"] = (await register(api, "doctor")).uid
@@ -116,7 +137,7 @@ async def ask(api: Api, row: Row, identity: str, six: Six) -> httpx.Response:
         method,
         "/v1" + path.format(**words),
         six.people[identity],
-        **({} if row.body is None else {"json": json.loads(body)}),
+        **(sent if row.body is None else {"json": json.loads(body)}),
     )
 
 

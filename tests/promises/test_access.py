@@ -35,6 +35,7 @@ from tests.client import (
 )
 from tests.promises.matrix import IDENTITIES, ROWS
 from tests.promises.people import Cell
+from tests.recorded import A_NOTE, a_transcription
 
 doctors = Collection(Doctor, "doctors")
 
@@ -91,6 +92,15 @@ STRANGER_ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "/v1/appointments/waitlist/{}/accept", None),
     ("POST", "/v1/appointments/waitlist/{}/decline", None),
     ("DELETE", "/v1/appointments/waitlist/{}", None),
+    ("GET", "/v1/transcriptions?patient_id={}", None),
+    ("GET", "/v1/transcriptions/{}", None),
+    ("GET", "/v1/transcriptions/status/{}", None),
+    ("POST", "/v1/transcriptions/{}/upload", None),
+    ("DELETE", "/v1/transcriptions/{}", None),
+    ("POST", "/v1/transcriptions/{}/note", None),
+    ("PUT", "/v1/transcriptions/{}/note", {**A_NOTE, "plan": []}),
+    ("GET", "/v1/transcriptions/{}/note/versions", None),
+    ("POST", "/v1/transcriptions/{}/note/sign", {}),
 ]
 """All routes with an id but `…/break-glass`: there a verified doctor may learn it, and it is told."""
 
@@ -108,6 +118,7 @@ async def test_p02_a_strangers_record_looks_like_one_that_does_not_exist(
     wish = {"doctor_id": listed.uid, "from": booked["start"], "to": "2199-01-01T00:00:00Z"}
     wish["to"] = (datetime.fromisoformat(booked["start"]) + timedelta(days=9)).isoformat()
     waiting = (await api.post("/v1/appointments/waitlist", other, json=wish)).json()
+    recorded = await a_transcription(other, other, "I have had a cough for two weeks.")
     told_apart = []
     for method, path, body in STRANGER_ROUTES:
         theirs = other.uid
@@ -117,6 +128,8 @@ async def test_p02_a_strangers_record_looks_like_one_that_does_not_exist(
             theirs = waiting["waitlist_id"]
         elif "appointments" in path and "calendar" not in path:
             theirs = booked["appointment_id"]
+        elif "transcriptions/" in path:
+            theirs = recorded
         for someone in (patient, curious):
             answers = [
                 await api.call(method, path.format(uid), someone, json=body)

@@ -36,6 +36,12 @@ OLD_DEVICE: Fields = {**NEW_DEVICE, "create_time": EARLIER, "update_time": EARLI
 VISIT: Fields = {"patient_id": "{owner}", "doctor_id": "somebody", "status": "booked"}
 PRACTICED: Fields = {"patient_id": "somebody", "doctor_id": "{owner}", "status": "booked"}
 
+RECORDING_PATH = "transcriptions/{new}"
+RECORDED: Fields = {"patient_id": "{owner}", "author_uid": "somebody", "state": "processing"}
+AUTHORED: Fields = {"patient_id": "{other}", "author_uid": "{owner}", "state": "processing"}
+GRANT_PATH = "patients/{other}/access_grants/{owner}"
+GRANTED: Fields = {"is_on_care_team": True, "care_team_until": None, "visits_until": 0}
+
 
 def added(token: str) -> Attempt:
     """A device under this name."""
@@ -53,6 +59,11 @@ APPOINTMENT = Attempt("patient", get(VISIT_PATH), {VISIT_PATH: VISIT})
 APPOINTMENTS = Attempt("patient", query("appointments", where=is_own("patient_id")))
 DOCTORS_APPOINTMENT = Attempt("doctor", get(VISIT_PATH), {VISIT_PATH: PRACTICED})
 DOCTORS_APPOINTMENTS = Attempt("doctor", query("appointments", where=is_own("doctor_id")))
+RECORDING = Attempt("patient", get(RECORDING_PATH), {RECORDING_PATH: RECORDED})
+RECORDINGS = Attempt("patient", query("transcriptions", where=is_own("patient_id")))
+DOCTORS_RECORDING = Attempt(
+    "doctor", get(RECORDING_PATH), {RECORDING_PATH: AUTHORED, GRANT_PATH: GRANTED}
+)
 NOTE = Attempt("patient", get(NOTE_PATH), {NOTE_PATH: UNREAD})
 NOTES = Attempt("patient", query("notifications", OWN))
 NOTES_COUNTED = Attempt("patient", count("notifications", OWN))
@@ -90,6 +101,8 @@ PER_PERSON = {
     "a list of a history": ENTRIES_LISTED,
     "an appointment": APPOINTMENT,
     "a query of appointments": APPOINTMENTS,
+    "a recording": RECORDING,
+    "a query of recordings": RECORDINGS,
     "a notification": NOTE,
     "a query of notifications": NOTES,
     "a count of notifications": NOTES_COUNTED,

@@ -218,6 +218,96 @@ MUTANTS = [
         ),
     ),
     *_of(
+        "match /transcriptions/{transcription} {",
+        (
+            "anybody reads recordings",
+            "isActiveSelf(resource.data.patient_id)",
+            _ANYBODY,
+            "a recording is refused to other",
+        ),
+        (
+            "doctors read any recording",
+            "isActiveSelf(resource.data.author_uid)",
+            "isActiveSelf(request.auth.uid)",
+            "a stranger reads no doctors recording",
+        ),
+        (
+            "who recorded reads for ever",
+            " && cares(resource.data.author_uid, resource.data.patient_id)",
+            "",
+            "a doctor off the team reads no recording",
+        ),
+        ("recordings are not queried", "read:", "get:", "recordings are not queried whole"),
+        ("recordings are changed", "read:", "read, update:", "no patient changes a recording"),
+        (
+            "any new recording",
+            "allow",
+            f"allow create: if {_ANYBODY}; allow",
+            "no patient announces past the api",
+        ),
+        ("recordings are deleted", "read:", "read, delete:", "no patient deletes a recording"),
+        (
+            "all below a recording",
+            "allow",
+            f"match /{{below=**}} {{ allow read: if {_ANYBODY}; }} allow",
+            "nothing that was said is read",
+        ),
+    ),
+    *_of(
+        "function cares(uid, patient) {",
+        (
+            "unverified doctors read recordings",
+            "practises(uid) && (",
+            "(",
+            "an unverified doctor reads no recording",
+        ),
+        (
+            "visits last for ever",
+            "grant.get('visits_until', 0) * 1000 > request.time.toMillis()",
+            "grant.get('visits_until', 0) > 0",
+            "a visit long ago is none",
+        ),
+        (
+            "visits do not count",
+            "grant.get('visits_until', 0) * 1000 > request.time.toMillis()",
+            "false",
+            "a visit long ago is none",
+        ),
+        (
+            "emergencies last for ever",
+            "lasts(grant.get('break_glass_until', null))",
+            "grant.get('break_glass_until', null) != null",
+            "an emergency that is over is none",
+        ),
+        (
+            "emergencies do not count",
+            "lasts(grant.get('break_glass_until', null))",
+            "false",
+            "an emergency that is over is none",
+        ),
+    ),
+    *_of(
+        "function isOnTeam(grant) {",
+        (
+            "any grant counts",
+            "grant.get('is_on_care_team', false) == true",
+            "true",
+            "a doctor off the team reads no recording",
+        ),
+        (
+            "grants last for ever",
+            " || lasts(grant.care_team_until)",
+            " || true",
+            "a grant that ended is none",
+        ),
+        (
+            "grants with an end do not count",
+            " || lasts(grant.care_team_until)",
+            "",
+            "a grant that ended is none",
+        ),
+    ),
+    *_of(
         "function practises(uid) {",
         (
             "verification does not count",

@@ -1,6 +1,7 @@
 """The declared table of pairs: who may read and write what."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from tests.rules import allowed, attempts, shapes
 from tests.rules.allowed import (
@@ -9,13 +10,18 @@ from tests.rules.allowed import (
     APPOINTMENT,
     APPOINTMENTS,
     AT_ONCE,
+    AUTHORED,
     DEVICE_PATH,
     DEVICES,
     DOCTORS_APPOINTMENT,
     DOCTORS_APPOINTMENTS,
+    DOCTORS_RECORDING,
+    EARLIER,
     ENTRIES,
     ENTRY,
     ENTRY_PATH,
+    GRANT_PATH,
+    GRANTED,
     MOVED,
     NEW_DEVICE,
     NOTE_PATH,
@@ -25,12 +31,17 @@ from tests.rules.allowed import (
     PROFILE,
     RECORD,
     RECORD_PATH,
+    RECORDED,
+    RECORDING,
+    RECORDING_PATH,
+    RECORDINGS,
     REMOVED,
     UNREAD,
     VISIT,
     VISIT_PATH,
 )
 from tests.rules.attempts import (
+    Attempt,
     changing,
     commit,
     creating,
@@ -271,6 +282,82 @@ _WRITES = [
 
 # ---------------------------------------------------------------- all the rest
 
+_LATER = datetime(2199, 1, 1, tzinfo=UTC)
+
+
+def _granted(**other: object) -> Attempt:
+    """The doctor's recording, with another grant than that of the care team."""
+    given = {RECORDING_PATH: AUTHORED, GRANT_PATH: {**GRANTED, **other}}
+    return DOCTORS_RECORDING.but(DOCTORS_RECORDING.request, given)
+
+
+_OFF = {"is_on_care_team": False}
+_LATER_SECONDS, _EARLIER_SECONDS = int(_LATER.timestamp()), int(EARLIER.timestamp())
+_RECORDED_AT = {RECORDING_PATH: RECORDED}
+
+_RECORDINGS = [
+    *beside(
+        RECORDINGS,
+        recordings_are_not_queried_whole=RECORDINGS.but(query("transcriptions")),
+        recordings_of_others_are_not_queried=RECORDINGS.but(
+            query("transcriptions", where=is_("patient_id", {"stringValue": "{other}"}))
+        ),
+    ),
+    *beside(
+        RECORDING,
+        nothing_that_was_said_is_read=RECORDING.but(get(f"{RECORDING_PATH}/private/000001")),
+        no_note_is_read=RECORDING.but(get(f"{RECORDING_PATH}/notes/000001")),
+        a_recording_of_another_is_not_read=RECORDING.but(
+            RECORDING.request, {RECORDING_PATH: {**RECORDED, "patient_id": "{other}"}}
+        ),
+    ),
+    *beside(
+        DOCTORS_RECORDING,
+        a_doctor_off_the_team_reads_no_recording=_granted(**_OFF),
+        a_doctor_whose_grant_has_ended_reads_no_recording=_granted(care_team_until=EARLIER),
+        a_doctor_whose_visits_are_long_ago_reads_no_recording=_granted(
+            **_OFF, visits_until=_EARLIER_SECONDS
+        ),
+        a_doctor_whose_emergency_is_over_reads_no_recording=_granted(
+            **_OFF, break_glass_until=EARLIER
+        ),
+        a_doctor_without_a_grant_reads_no_recording=DOCTORS_RECORDING.but(
+            DOCTORS_RECORDING.request, {RECORDING_PATH: AUTHORED}
+        ),
+        an_unverified_doctor_reads_no_recording=DOCTORS_RECORDING.as_("unverified_doctor"),
+        a_demoted_doctor_reads_no_recording=DOCTORS_RECORDING.as_("demoted_doctor"),
+        a_stranger_reads_no_doctors_recording=DOCTORS_RECORDING.by("other"),
+        no_administrator_reads_a_doctors_recording=DOCTORS_RECORDING.by("admin"),
+        a_closed_account_reads_no_doctors_recording=DOCTORS_RECORDING.as_("deactivated"),
+    ),
+    *beside(
+        _granted(care_team_until=_LATER),
+        a_grant_that_ended_is_none=_granted(care_team_until=EARLIER),
+    ),
+    *beside(
+        _granted(**_OFF, visits_until=_LATER_SECONDS),
+        a_visit_long_ago_is_none=_granted(**_OFF, visits_until=_EARLIER_SECONDS),
+    ),
+    *beside(
+        _granted(**_OFF, break_glass_until=_LATER),
+        an_emergency_that_is_over_is_none=_granted(**_OFF, break_glass_until=EARLIER),
+    ),
+    *beside(
+        MOVED,
+        no_patient_changes_a_recording=MOVED.but(
+            commit(changing(RECORDING_PATH, {"state": "completed"})), _RECORDED_AT
+        ),
+    ),
+    *beside(
+        ADDED,
+        no_patient_announces_past_the_api=ADDED.but(commit(creating(RECORDING_PATH, RECORDED))),
+    ),
+    *beside(
+        REMOVED,
+        no_patient_deletes_a_recording=REMOVED.but(commit(deleting(RECORDING_PATH)), _RECORDED_AT),
+    ),
+]
+
 _SEALED = (
     "appointments",
     "audit_events",
@@ -289,9 +376,11 @@ _SEALED = (
     "patients/{owner}/booked",
     "patients/{owner}/break_glass",
     "patients/{owner}/history/{owner}/versions",
+    "patients/{owner}/prompts",
     "rate_limits",
     "reminders",
     "transcriptions",
+    "transcriptions/{owner}/notes",
     "transcriptions/{owner}/private",
     "unheard_of",
     "users/{owner}/unheard_of",
@@ -338,6 +427,7 @@ PAIRS = [
     *_SESSIONS,
     *_READS,
     *_VISITS,
+    *_RECORDINGS,
     *_WRITES,
     *shapes.NOTIFICATIONS,
     *shapes.DEVICES,

@@ -4,6 +4,7 @@ from common.clients import KEYS_DATABASE
 from common.clinical import HistoryPrivate, HistoryRecord, Patient, PatientPrivate
 from common.models import Record
 from common.scheduling import Appointment, AppointmentPrivate
+from common.transcripts import NotePrivate, SaidPrivate, Transcription
 from tests.rules.allowed import ACCOUNT
 from tests.rules.attempts import get
 from tests.rules.firestore import RULES, Firestore
@@ -26,6 +27,13 @@ _LEGIBLE: dict[type[Record], set[str]] = {
         *("place", "type", "status", "start", "end", "time_zone", "local_start", "zone_version"),
         *("slots", "version", "booked_by", "status_time", "cancelled_by"),
     },
+    Transcription: {
+        *("create_time", "update_time", "patient_id", "author_uid", "appointment_id"),
+        *("state", "reason", "progress", "attempts", "content_type", "size_bytes", "sha256"),
+        *("generation", "claimed_by", "due_time", "language", "is_streamed", "is_truncated"),
+        *("duration_seconds", "speaker_count", "segment_count", "operation", "operation_time"),
+        *("note_state", "note_version"),
+    },
 }
 """Who adds a field outside `sealed` decides here that no listener learns anything clinical from it."""
 
@@ -36,7 +44,7 @@ _PAIRS_OF_KEYS = [pair for pair in PAIRS if pair.name.endswith(" no patient_keys
 def test_p05_whatever_a_listener_can_read_was_declared_not_to_be_clinical() -> None:
     for model, legible in _LEGIBLE.items():
         assert set(model.model_fields) - {"sealed"} == legible
-    models = (PatientPrivate, HistoryPrivate, AppointmentPrivate)
+    models = (PatientPrivate, HistoryPrivate, AppointmentPrivate, SaidPrivate, NotePrivate)
     private = {name for model in models for name in model.model_fields}
     assert not private & set().union(*_LEGIBLE.values())
 

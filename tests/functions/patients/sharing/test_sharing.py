@@ -244,7 +244,7 @@ def test_every_action_on_a_patient_has_words() -> None:
     )
     actions = set(
         re.findall(
-            r'"((?:patients|history|care-team|break-glass|access-log|access-grants|notifications|users|appointments|waitlist|calendar|reviews)\.[a-z-]+)"',
+            r'"((?:patients|history|care-team|break-glass|access-log|access-grants|notifications|users|appointments|waitlist|calendar|reviews|transcriptions|notes|prompts)\.[a-z-]+)"',
             text,
         )
     )
