@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common.clients import speech_client
-from common.outside import Failed
+from common.outside import Failed, Refused
 from common.recordings import nothing_secret
 from common.sound import RATE
 from common.speech import asking, config, recognizer, segment
@@ -79,7 +79,7 @@ async def samples(chunks: AsyncIterator[bytes], format: str) -> AsyncIterator[As
     )
     feeding = asyncio.create_task(_feed(process, chunks))
     try:
-        yield _made(process)
+        yield _made(process, feeding)
     finally:
         feeding.cancel()
         with suppress(asyncio.CancelledError, Exception):
@@ -91,14 +91,20 @@ async def samples(chunks: AsyncIterator[bytes], format: str) -> AsyncIterator[As
 
 async def _feed(process: asyncio.subprocess.Process, chunks: AsyncIterator[bytes]) -> None:
     assert process.stdin is not None  # noqa: S101 - it was asked for
-    with suppress(BrokenPipeError, ConnectionResetError):
+    try:
         async for chunk in chunks:
             process.stdin.write(chunk)
             await process.stdin.drain()
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it has ended, and says why
+    finally:
         process.stdin.close()
 
 
-async def _made(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
+async def _made(
+    process: asyncio.subprocess.Process, feeding: "asyncio.Task[None]"
+) -> AsyncIterator[bytes]:
+    """Raises `NotSound`, and what ended the chunks."""
     assert process.stdout is not None  # noqa: S101
     while True:
         try:
@@ -109,10 +115,12 @@ async def _made(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
             raise NotSound from None
         if kind == b"S":
             yield content
-        elif b"error" in content:
+            continue
+        if feeding.done():
+            feeding.result()
+        if b"error" in content:
             raise NotSound
-        else:
-            return
+        return
 
 
 # ---------------------------------------------------------------- words
@@ -170,17 +178,17 @@ class _Stream:
         self.is_over = False
 
     async def results(self) -> AsyncIterator[Any]:
-        call = await asking(
-            speech_client().streaming_recognize(requests=self._requests(), timeout=_DEADLINE)
-        )
-        answers = aiter(call)
-        while True:
-            try:
-                answer = await asking(anext(answers))
-            except StopAsyncIteration:
-                break
-            for result in answer.results:
-                yield result
+        try:
+            call = await asking(
+                speech_client().streaming_recognize(requests=self._requests(), timeout=_DEADLINE)
+            )
+            answers = aiter(call)
+            while (answer := await asking(_next_of(answers))) is not None:
+                for result in answer.results:
+                    yield result
+        except (Failed, Refused):
+            if self._error is None:
+                raise  # else there was no sound, or no end of it, to recognise
         if self._error is not None:
             raise self._error
         if not self.is_over and self.seconds < _STREAM_SECONDS:
@@ -208,6 +216,10 @@ class _Stream:
                 return
             self.seconds += len(piece) / _BYTES_A_SECOND
             yield speech_v2.StreamingRecognizeRequest(audio=piece)
+
+
+async def _next_of(answers: AsyncIterator[Any]) -> Any:
+    return await anext(answers, None)
 
 
 def _heard(result: Any, offset: float, id: str) -> Heard | None:

@@ -121,7 +121,7 @@ def _one_at(tokens: Sequence[Token], at: int) -> Number | None:
     if at >= len(tokens):
         return None
     word = tokens[at].text
-    if word[0].isdigit():
+    if word[0].isdecimal():
         value = float(word.replace(",", ""))
         return _with_half(tokens, Number(at, at + 1, value))
     if word in _TIMES:

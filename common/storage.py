@@ -177,8 +177,13 @@ async def write(
     into = await _asking(
         lambda: blob.open("wb", chunk_size=CHUNK, content_type=content_type, timeout=_DEADLINE)
     )
-    async for piece in content:
-        await _asking(functools.partial(into.write, piece))
+    try:
+        async for piece in content:
+            await _asking(functools.partial(into.write, piece))
+    except BaseException:
+        # Else it would be completed, with what there is, when it is collected.
+        await _asking(into.terminate)
+        raise
     await _asking(into.close)
 
 

@@ -8,18 +8,24 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from common.clinical import Code
-from common.crypto import Vault
 from common.firestore import Batch, Collection, now
 from common.models import Record
 from common.uploads import Upload
 
+if TYPE_CHECKING:
+    from common.crypto import Vault
+
 PREFIX = "audio"
 
 _PART_BYTES = 300_000
+_SEGMENTS_AT_ONCE = 500
+"""Some two megabytes, with the times of their words."""
+_PARTS_AT_ONCE = 10
 
 
 class NoteState(StrEnum):
@@ -207,7 +213,7 @@ def put_said(
     transcription_id: str,
     segments: Sequence[Segment],
     terms: Sequence[Term],
-    vault: Vault,
+    vault: "Vault",
     first: int = 1,
 ) -> int:
     """Store what was said, in as many parts as it needs, from number `first` on; returns how many."""
@@ -218,6 +224,24 @@ def put_said(
         record = Said(create_time=moment, update_time=moment, sealed=vault.seal_all(path, part))
         batch.put(path, record)
     return len(parts)
+
+
+async def store_said(
+    transcription_id: str, segments: Sequence[Segment], terms: Sequence[Term], vault: "Vault"
+) -> None:
+    """Store what was said before its record says so: eight hours are too much for one batch.
+
+    Cut off, it is stored anew, under the same names.
+    """
+    first, done = 1, 0
+    while done < len(segments):
+        some = segments[done : done + _SEGMENTS_AT_ONCE]
+        ids = {segment.id for segment in some}
+        batch = Batch()
+        of_these = [term for term in terms if term.segment_id in ids]
+        first += put_said(batch, transcription_id, some, of_these, vault, first)
+        await batch.commit()
+        done += len(some)
 
 
 def _parts(segments: Iterable[Segment], terms: Sequence[Term]) -> Iterator[SaidPrivate]:
@@ -238,10 +262,10 @@ def _parts(segments: Iterable[Segment], terms: Sequence[Term]) -> Iterator[SaidP
         yield part
 
 
-async def read_said(transcription_id: str, vault: Vault) -> SaidPrivate:
+async def read_said(transcription_id: str, vault: "Vault") -> SaidPrivate:
     """All that was said, in order; empty when nothing is stored."""
     whole = SaidPrivate(segments=[], terms=[])
-    async for part in said.all_(transcription_id):
+    async for part in said.all_(transcription_id, chunk=_PARTS_AT_ONCE):
         private = vault.open_all(part.path, part.sealed, SaidPrivate)
         whole.segments.extend(private.segments)
         whole.terms.extend(private.terms)

@@ -88,6 +88,9 @@ def _welcome(platform: Platform, seconds: float) -> None:
         ("Pub/Sub emulator", f"{HOST}:{ports.pubsub}"),
         ("Storage emulator", f"{HOST}:{ports.storage}"),
         ("KMS stand-in", f"{HOST}:{ports.kms}"),
+        ("Speech-to-Text stand-in", f"{HOST}:{ports.speech}"),
+        ("OpenAI stand-in", f"http://{HOST}:{ports.openai}/v1"),
+        ("clamd stand-in", f"{HOST}:{ports.clamd}"),
         *((f"function {name}", url) for name, url in platform.functions.items()),
         ("logs", str((platform.run_dir / "logs").relative_to(ROOT))),
     ):

@@ -156,6 +156,13 @@ class Storage:
         except Denied as denied:
             return _json(denied)
 
+    async def cancel(self, request: Request) -> Response:
+        """A resumable upload that is given up: nothing of it is kept."""
+        session = self._sessions.pop(request.query_params.get("upload_id", ""), None)
+        if session is not None:
+            session.body.close()
+        return Response(status_code=204)
+
     async def notify(self, request: Request) -> Response:
         """`notificationConfigs` of a bucket: kept here, for the emulator has none."""
         bucket = request.path_params["bucket"]
@@ -199,23 +206,38 @@ class Storage:
             body.seek(0)
             size = body.seek(0, 2)
             body.seek(0)
-            answer = await self._http.post(
-                f"/upload/storage/v1/b/{bucket}/o",
-                # It parses a body of type JSON or multipart, and takes the object's type
-                # from `contentEncoding` if that is given.
-                params={
-                    "uploadType": "media",
-                    "name": name,
-                    "contentEncoding": headers.get("content-type", _UNKNOWN),
-                },
-                content=_pieces(body),
-                headers={"Content-Type": _UNKNOWN, "Content-Length": str(size)},
-            )
+            kind = headers.get("content-type", _UNKNOWN)
+            answer = await self._stored(bucket, name, body, size, kind)
         if answer.status_code != 200:
             raise Denied("NoSuchBucket", "The specified bucket does not exist.", 404)
         resource: Resource = answer.json()
         await self._tell(resource, before)
         return resource
+
+    async def _stored(
+        self, bucket: str, name: str, body: IO[bytes], size: int, content_type: str
+    ) -> httpx.Response:
+        """As the emulator takes it.
+
+        It parses a body of type JSON or multipart, takes the object's type from
+        `contentEncoding` if that is given, and knows no empty body.
+        """
+        path = f"/upload/storage/v1/b/{bucket}/o"
+        if not size:
+            meta = json.dumps({"name": name, "contentType": content_type})
+            parts = (
+                f"--empty\r\nContent-Type: application/json\r\n\r\n{meta}\r\n"
+                f"--empty\r\nContent-Type: {content_type}\r\n\r\n\r\n--empty--"
+            )
+            kind = {"Content-Type": "multipart/related; boundary=empty"}
+            query = {"uploadType": "multipart", "name": name}
+            return await self._http.post(path, params=query, content=parts.encode(), headers=kind)
+        return await self._http.post(
+            path,
+            params={"uploadType": "media", "name": name, "contentEncoding": content_type},
+            content=_pieces(body),
+            headers={"Content-Type": _UNKNOWN, "Content-Length": str(size)},
+        )
 
     async def _check_generation(self, bucket: str, name: str, wanted: str | None) -> str | None:
         """The generation that is there, if any. Raises `Denied` when it is not the wanted one."""
@@ -447,6 +469,7 @@ def application(inner: str, account: ServiceAccount, project: str, pubsub: str) 
             Route("/", lambda request: Response("ok")),
             Route(upload, storage.insert, methods=["POST"]),
             Route(upload, storage.insert_more, methods=["PUT"]),
+            Route(upload, storage.cancel, methods=["DELETE"]),
             Route(
                 "/storage/v1/b/{bucket}/notificationConfigs",
                 storage.notify,

@@ -13,7 +13,7 @@ import httpx
 
 from common import crypto, terms
 from common.firestore import Batch, now
-from common.transcripts import Segment, Transcription, newest_first, put_said, transcriptions
+from common.transcripts import Segment, Transcription, newest_first, store_said, transcriptions
 from common.uploads import UploadState
 from local.voices import SAMPLE_RATE, speak
 from tests.client import Api, Person
@@ -147,6 +147,6 @@ async def stored(
     batch = Batch()
     batch.create(path, record)
     found = [term for segment in segments for term in terms.find(segment)]
-    put_said(batch, record.id, segments, found, vault)
     await batch.commit()
+    await store_said(record.id, segments, found, vault)
     return record.id

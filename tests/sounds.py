@@ -50,12 +50,13 @@ def encoded(samples: bytes, kind: str) -> bytes:
         array = numpy.frombuffer(samples, numpy.int16).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(array, format="s16", layout="mono")
         frame.sample_rate = SAMPLE_RATE
-        for part in (frame, None):
+        parts: tuple[Any, ...] = (frame, None)
+        for part in parts:
             for piece in resampler.resample(part):
                 fifo.write(piece)
         size = stream.codec_context.frame_size or 1024
-        while (piece := fifo.read(size) or fifo.read(size, partial=True)) is not None:
-            target.mux(stream.encode(piece))
+        while (full := fifo.read(size) or fifo.read(size, partial=True)) is not None:
+            target.mux(stream.encode(full))
         target.mux(stream.encode(None))
     return file.getvalue()
 

@@ -52,7 +52,8 @@ def violations(path: Path) -> list[str]:
             # A part of a service (`patients/history`) imports from its service as from itself,
             # and only `main` reaches into a part.
             parts = PARTS.get(relative.parts[1], set()) if layer == "main" else set()
-            wrong = level > 0 and top not in MAY_IMPORT.get(layer, set()) | parts
+            own = {layer} if level == 2 else set()  # the service's own layer, which it adds to
+            wrong = level > 0 and top not in MAY_IMPORT.get(layer, set()) | parts | own
             wrong |= top in ("functions", "local", "ops", "tests")
             wrong |= top == "fastapi" and layer != "routes"
             wrong |= module.startswith("google")

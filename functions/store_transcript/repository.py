@@ -1,4 +1,4 @@
-"""What was said, its record and the audit event: one batch."""
+"""What was said, and then its record with the audit event."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from common import audit
 from common.crypto import Vault
 from common.firestore import Batch
-from common.transcripts import Segment, Term, Transcription, put_said, transcriptions
+from common.transcripts import Segment, Term, Transcription, store_said, transcriptions
 
 
 async def get(transcription_id: str) -> Transcription | None:
@@ -20,10 +20,10 @@ async def complete(
     terms: Sequence[Term],
     vault: Vault,
 ) -> None:
-    """Raises `RecordChanged`, and then nothing was stored."""
+    """What was said first, and then its record. Raises `RecordChanged`."""
+    await store_said(record.id, segments, terms, vault)
     batch = Batch()
     batch.update(record.path, fields, record.revision)
-    put_said(batch, record.id, segments, terms, vault)
     event = audit.event(None, "transcriptions.store", record.path, record.patient_id)
     audit.add(batch, event)
     await batch.commit()

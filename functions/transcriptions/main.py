@@ -14,18 +14,14 @@ from common.app import create_app
 
 from .live.routes import router as live
 from .note.routes import router as note
-from .routes import router
-from .schemas import MOST_AT_ONCE
+from .routes import BODIES, router
 
 app = create_app(
     "transcriptions",
     "HealthHub transcriptions",
     [live, note, router],
     probes=[crypto.is_reachable, storage.is_reachable],
-    bodies={
-        "/transcriptions/upload": (MOST_AT_ONCE, ("application/json", "multipart/form-data")),
-        "/transcriptions/stream": (None, ("audio/",)),
-    },
+    bodies=BODIES,
 )
 
 

@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 
+from common.app import Allowed
 from common.auth import PROBLEMS, Caller
 from common.idempotency import ByHand
 from common.pages import Page
@@ -44,6 +45,12 @@ router = APIRouter(tags=["transcriptions"])
 T = TypeVar("T", bound=BaseModel)
 
 TranscriptionId = Annotated[str, Path(alias="transcription_id", pattern=ID_PATTERN)]
+
+BODIES: dict[str, Allowed] = {
+    "/transcriptions/upload": (MOST_AT_ONCE, ("application/json", "multipart/form-data")),
+    "/transcriptions/stream": (None, ("audio/",)),
+}
+"""What these paths take besides a little JSON."""
 
 _FIELDS = set(Recorded.model_fields)
 

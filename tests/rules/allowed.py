@@ -38,8 +38,8 @@ PRACTICED: Fields = {"patient_id": "somebody", "doctor_id": "{owner}", "status":
 
 RECORDING_PATH = "transcriptions/{new}"
 RECORDED: Fields = {"patient_id": "{owner}", "author_uid": "somebody", "state": "processing"}
-AUTHORED: Fields = {"patient_id": "{other}", "author_uid": "{owner}", "state": "processing"}
-GRANT_PATH = "patients/{other}/access_grants/{owner}"
+AUTHORED: Fields = {"patient_id": "{new}", "author_uid": "{owner}", "state": "processing"}
+GRANT_PATH = "patients/{new}/access_grants/{owner}"
 GRANTED: Fields = {"is_on_care_team": True, "care_team_until": None, "visits_until": 0}
 
 

@@ -1,5 +1,6 @@
 """Notes: drafted from what was said, edited, signed, and then part of the history."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -148,7 +149,7 @@ async def test_there_is_nothing_to_sign_before_there_is_a_note(
 ) -> None:
     answer = await api.post(f"/v1/transcriptions/{recorded}/note/sign", doctor)
     assert answer.status_code == 409
-    empty = {name: [] for name in A_NOTE}
+    empty: dict[str, list[Any]] = {name: [] for name in A_NOTE}
     await api.put(f"/v1/transcriptions/{recorded}/note", doctor, json=empty)
     answer = await api.post(f"/v1/transcriptions/{recorded}/note/sign", doctor)
     assert (answer.status_code, answer.json()["detail"]) == (409, "This note is empty.")
@@ -177,8 +178,6 @@ async def test_a_note_that_is_wrong_is_told_what_is(
 async def test_two_drafts_at_once_are_two_versions_or_one_is_told(
     api: Api, doctor: Person, recorded: str
 ) -> None:
-    import asyncio
-
     path = f"/v1/transcriptions/{recorded}/note"
     answers = await asyncio.gather(*(api.post(path, doctor) for _ in range(4)))
     made = [answer.json()["version"] for answer in answers if answer.status_code == 201]
