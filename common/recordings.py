@@ -50,7 +50,7 @@ class Examined:
     seconds: float
     is_truncated: bool
     has_speech: bool
-    """False for silence and for one steady sound; True says only that it may be speech."""
+    """False for silence, one steady sound and bare tones; True says only that it may be speech."""
 
 
 def container_of(head: bytes) -> str | None:

@@ -222,11 +222,11 @@ async def test_p30_every_kind_of_sound_is_read_whole_and_cut_off(
     whole = await _examined(content, kind)
     assert whole.seconds == pytest.approx(seconds, abs=0.1)
     assert (whole.is_truncated, whole.has_speech) == (False, True)
-    try:
-        cut = await _examined(content[: len(content) * 6 // 10], kind)
-    except NotTaken as refused:
-        assert (kind, refused.reason) == ("m4a", "unreadable_audio")  # its index is at the end
+    if kind == "m4a":  # its index is at the end
+        with pytest.raises(NotTaken, match="unreadable_audio"):
+            await _examined(content[: len(content) * 6 // 10], kind)
         return
+    cut = await _examined(content[: len(content) * 6 // 10], kind)
     assert 0.3 * seconds < cut.seconds < 0.9 * seconds
     assert cut.is_truncated or kind == "ogg opus"  # which never says how long it is
 
