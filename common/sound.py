@@ -232,10 +232,12 @@ def follow(format: str, source: BinaryIO, to: BinaryIO) -> Any:
             return {"error": "unreadable_audio"}
         stream = arriving.streams.audio[0]
         resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        is_sound = False
         for frame in _sound(arriving, stream):
             for piece in resampler.resample(None if frame is _BROKEN else frame):
+                is_sound = True
                 send(to, b"S", piece.to_ndarray().tobytes())
-    return {}
+    return {} if is_sound else {"error": "unreadable_audio"}
 
 
 def _sound(source: Any, stream: Any) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """Starting over: what `store_transcript` and `sweep_stuck_work` do with a recognition that came to nothing."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from common import storage
@@ -18,11 +19,28 @@ async def change(record: Transcription, fields: Mapping[str, Any]) -> None:
     await batch.commit()
 
 
-async def again(record: Transcription, reason: Reason) -> bool:
-    """Have the recording checked and recognised anew, or give it up for this reason after some attempts.
+async def again(record: Transcription, reason: Reason) -> None:
+    """Have the recording checked and recognised anew: at once the first time, then later each time.
 
-    Whether it goes on. Raises `RecordChanged`, `Unavailable`.
+    After some attempts it is given up for this reason. Raises `RecordChanged`, `Unavailable`.
     """
+    if record.attempts <= 1:
+        await go_on(record, reason)
+        return
+    moment = now()
+    waiting = {
+        "state": UploadState.UPLOADED,
+        "claimed_by": "",
+        "operation": "",
+        "due_time": moment + timedelta(minutes=record.attempts**2),
+        "update_time": moment,
+    }
+    is_over = record.attempts >= MAX_ATTEMPTS
+    await change(record, over(UploadState.FAILED, reason) if is_over else waiting)
+
+
+async def go_on(record: Transcription, reason: Reason) -> bool:
+    """Begin anew now; whether it goes on. Raises as `again` does."""
     if record.attempts >= MAX_ATTEMPTS:
         await change(record, over(UploadState.FAILED, reason))
         return False

@@ -130,8 +130,10 @@ class Storage:
                             await self._create(bucket, query["name"], body, headers)
                         )
                 case "multipart":
-                    meta, content = _parts(request.headers["content-type"], await request.body())
-                    headers["content-type"] = meta.get("contentType") or _UNKNOWN
+                    meta, kind, content = _parts(
+                        request.headers["content-type"], await request.body()
+                    )
+                    headers["content-type"] = meta.get("contentType") or kind
                     with tempfile.TemporaryFile() as body:
                         body.write(content)
                         name = query.get("name") or meta["name"]
@@ -387,16 +389,21 @@ async def _pieces(body: IO[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _parts(content_type: str, body: bytes) -> tuple[Resource, bytes]:
-    """Metadata and content of `multipart/related`."""
+def _parts(content_type: str, body: bytes) -> tuple[Resource, str, bytes]:
+    """Metadata, type and content of `multipart/related`."""
     found = re.search(r'boundary="?([^";]+)"?', content_type)
     if not found:
         raise Denied("invalid", "no boundary", 400)
     mark = b"--" + found[1].encode()
     first, second = body.split(mark, 2)[1:]
     meta = first.split(b"\r\n\r\n", 1)[1]
-    content = second.split(b"\r\n\r\n", 1)[1].rsplit(b"\r\n" + mark, 1)[0]
-    return json.loads(meta), content
+    head, content = second.split(b"\r\n\r\n", 1)
+    kind = re.search(rb"content-type: *([^\r\n]+)", head, re.I)
+    return (
+        json.loads(meta),
+        kind[1].decode() if kind else _UNKNOWN,
+        content.rsplit(b"\r\n" + mark, 1)[0],
+    )
 
 
 def _message(config: Resource, resource: Resource, before: str | None) -> Resource:

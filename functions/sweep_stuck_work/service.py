@@ -103,7 +103,7 @@ async def _resume(transcription_id: str, moment: datetime) -> bool:
     elif record.state is UploadState.PENDING_UPLOAD:
         await _look_for_file(record, moment)
     elif record.state is UploadState.UPLOADED:
-        return await transcribing.again(record, Reason.PROCESSING_FAILED)
+        return await transcribing.go_on(record, Reason.PROCESSING_FAILED)
     else:
         await _look_at_recognition(record, moment)
     return True

@@ -62,7 +62,10 @@ async def _claim(event: ObjectStored, patient_id: str, id: str) -> Transcription
         await storage.delete(Bucket.UPLOADS, event.name)
         raise NotFound
     moment = now()
-    if not _is_due(record, event) or record.is_claimed_by_another(event.push.message_id, moment):
+    if not _is_due(record, event):
+        return None
+    is_taken = record.is_claimed_by_another(event.push.message_id, moment)
+    if is_taken and not _is_fresh(record, event):
         return None
     if record.attempts >= MAX_ATTEMPTS and not _is_fresh(record, event):
         await repository.change(record, over(UploadState.FAILED, Reason.PROCESSING_FAILED))
@@ -94,7 +97,8 @@ def _is_due(record: Transcription, event: ObjectStored) -> bool:
 
 
 def _is_fresh(record: Transcription, event: ObjectStored) -> bool:
-    return event.generation > record.generation or record.state.is_final
+    """Whether its attempts are counted from one again: another object, or an operator's wish."""
+    return event.generation > record.generation or event.push.is_replayed
 
 
 async def _begin(record: Transcription, stored: StoredObject, event: ObjectStored) -> Transcription:

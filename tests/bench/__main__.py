@@ -10,7 +10,16 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it remarks on every child th
 
 from rich.console import Console
 
-from tests.bench import booking, growth, memory, operations, starts, throughput, token_check
+from tests.bench import (
+    booking,
+    growth,
+    memory,
+    operations,
+    recordings,
+    starts,
+    throughput,
+    token_check,
+)
 from tests.bench.table import Row, table_of
 from tests.bench.world import a_world, stored_documents
 
@@ -52,11 +61,14 @@ async def _measure(console: Console) -> tuple[list[Row], list[str]]:
             add(starts.measure(world))
             status.update("Memory …")
             add(memory.measure(world))
+            status.update("An hour of audio …")
+            add(await asyncio.to_thread(recordings.measure, world.platform))
         status.update("100,000 appointments …")
         add(await asyncio.to_thread(growth.measure))
         status.update("Firestore operations …")
         await asyncio.to_thread(operations.measure)
         notes.append("Reads and writes of every route are in docs/operations.md.")
+        add(recordings.understanding())
         status.update("Tokens …")
         add(token_check.measure())
     return rows, notes

@@ -41,6 +41,7 @@ class World:
             "doctors": f"/doctors/{self.doctor_id}",
             "patients": f"/patients/{self.caller_uid}",
             "appointments": "/appointments",
+            "transcriptions": "/transcriptions",
         }
 
 

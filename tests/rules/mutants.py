@@ -257,10 +257,13 @@ MUTANTS = [
         "function cares(uid, patient) {",
         (
             "unverified doctors read recordings",
-            "practises(uid) && (",
-            "(",
+            "practises(uid) && ",
+            "",
             "an unverified doctor reads no recording",
         ),
+    ),
+    *_of(
+        "function isGranted(grant) {",
         (
             "visits last for ever",
             "grant.get('visits_until', 0) * 1000 > request.time.toMillis()",
