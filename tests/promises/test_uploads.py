@@ -28,6 +28,7 @@ from common.transcripts import Transcription, object_name, transcriptions
 from common.uploads import UploadState
 from local.platform import PROJECT, Platform
 from local.ports import HOST
+from ops.replay import replay
 from tests import sounds
 from tests.client import Api, Person, a_listed_doctor, a_patient, admit
 from tests.recorded import (
@@ -41,6 +42,7 @@ from tests.recorded import (
     upload,
     wav,
 )
+from tests.recorder import Recorder
 
 
 @pytest.fixture(scope="module")
@@ -457,27 +459,29 @@ async def test_p27_poison_reaches_the_dead_letters_and_its_neighbours_do_not_not
 
 
 async def test_p27_what_failed_for_a_while_is_taken_when_it_is_replayed(
-    api: Api, doctor: Person, patient: Person, faults: Any
+    api: Api, doctor: Person, patient: Person, recorder: Recorder
 ) -> None:
-    from ops.replay import replay
-
-    await faults("speech", '{"BatchRecognize": "fail"}')
-    id = await upload(api, doctor, patient, a_visit())
+    announced = await announce(api, doctor, patient, size_bytes=len(a_visit()))
+    id = announced["transcription"]["transcription_id"]
     name = object_name(patient.uid, id)
+
+    def is_its(commit: Any) -> bool:
+        return any(write.update.name.endswith(f"transcriptions/{id}") for write in commit.writes)
 
     async def dead() -> list[events.DeadLetter]:
         found = [letter async for letter in events.dead_letters.all_()]
         return [each for each in found if each.is_dead and each.attributes["objectId"] == name]
 
-    (letter,) = await until(dead, within=90)
-    assert letter.reason == "Failed"
-    await faults("speech", "")
+    with recorder.broken("Commit", grpc.StatusCode.UNAVAILABLE, is_its):
+        assert (await send(announced, a_visit())).status_code == 200
+        (letter,) = await until(dead, within=90)
+    assert letter.reason == "unavailable"
     assert await replay(letter.id, None) == 1
 
     async def is_over() -> bool:
         return (await current(id)).state.is_final
 
-    await until(is_over, within=60)
+    await until(is_over)
     assert (await current(id)).state is UploadState.COMPLETED
     assert await events.dead_letters.get(letter.id) is None
 
