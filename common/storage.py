@@ -103,24 +103,29 @@ def _signing_credentials() -> Any:
     credentials = credentials_for(_SCOPE)
     if hasattr(credentials, "sign_bytes") and getattr(credentials, "signer", None) is not None:
         return credentials
-    return _SignedByIam(credentials)
+    return _signed_by_iam(credentials)
 
 
-class _SignedByIam:
+def _signed_by_iam(credentials: Any) -> Any:
     """What `generate_signed_url` needs of credentials, by IAM's signBlob: no key leaves Google."""
+    from google.auth import iam
+    from google.auth.credentials import Signing
+    from google.auth.transport.requests import Request
 
-    def __init__(self, credentials: Any) -> None:
-        from google.auth import iam
-        from google.auth.transport.requests import Request
+    request = Request()
+    if not credentials.valid:
+        credentials.refresh(request)  # only then it knows its own name
+    email = credentials.service_account_email
+    by_iam: Any = iam.Signer(request, credentials, email)  # type: ignore[no-untyped-call]
 
-        request = Request()
-        if not credentials.valid:
-            credentials.refresh(request)
-        self.signer_email = credentials.service_account_email
-        self._signer = iam.Signer(request, credentials, self.signer_email)  # type: ignore[no-untyped-call]
+    class SignedByIam(Signing):  # type: ignore[misc]
+        signer = by_iam
+        signer_email = email
 
-    def sign_bytes(self, message: bytes) -> bytes:
-        return bytes(self._signer.sign(message))
+        def sign_bytes(self, message: bytes) -> bytes:
+            return bytes(by_iam.sign(message))
+
+    return SignedByIam()
 
 
 async def find(bucket: Bucket, name: str) -> StoredObject | None:

@@ -14,7 +14,8 @@ from google.cloud.firestore_v1.types.query import StructuredQuery
 
 from local.platform import PROJECT, Platform
 from local.ports import HOST
-from tests.client import Api, Person, a_bookable_doctor, a_patient, book, free_starts
+from tests.client import Api, Person, a_bookable_doctor, a_patient, admit, book, free_starts
+from tests.recorded import a_visit, announce, send
 
 _CURRENT = types.TargetChange.TargetChangeType.CURRENT
 
@@ -63,10 +64,11 @@ class Listener:
 
 @asynccontextmanager
 async def listening(
-    platform: Platform, person: Person, field: str, uid: str
+    platform: Platform, person: Person, field: str, uid: str, collection: str = "appointments"
 ) -> AsyncIterator[Listener]:
+    """Where `field` is `uid`; with `__name__`, to the document of that id."""
     query = StructuredQuery(
-        from_=[StructuredQuery.CollectionSelector(collection_id="appointments")],
+        from_=[StructuredQuery.CollectionSelector(collection_id=collection)],
         where=StructuredQuery.Filter(
             field_filter=StructuredQuery.FieldFilter(
                 field=StructuredQuery.FieldReference(field_path=field),
@@ -75,8 +77,11 @@ async def listening(
             )
         ),
     )
-    asked = types.Target.QueryTarget(parent=f"{DATABASE}/documents", structured_query=query)
-    target = types.Target(query=asked, target_id=1)
+    root = f"{DATABASE}/documents"
+    asked = types.Target.QueryTarget(parent=root, structured_query=query)
+    one = types.Target.DocumentsTarget(documents=[f"{root}/{collection}/{uid}"])
+    is_one = field == "__name__"
+    target = types.Target(target_id=1, **({"documents": one} if is_one else {"query": asked}))
     request = types.ListenRequest.pb(types.ListenRequest(database=DATABASE, add_target=target))
     ends = asyncio.Event()
 
@@ -146,3 +151,45 @@ async def test_nobody_listens_to_the_appointments_of_others(
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(listener.next(), 1)
         assert listener.refused is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_patient_and_doctor_follow_a_recording_and_hear_nothing_of_what_is_said(
+    api: Api, admin: Person, platform: Platform
+) -> None:
+    doctor, patient = await a_bookable_doctor(api, admin), await a_patient(api)
+    await admit(api, patient, doctor)
+    announced = await announce(api, doctor, patient, size_bytes=len(a_visit()))
+    id = announced["transcription"]["transcription_id"]
+    async with (
+        listening(platform, patient, "patient_id", patient.uid, "transcriptions") as at_patients,
+        listening(platform, doctor, "__name__", id, "transcriptions") as at_doctors,
+    ):
+        await asyncio.gather(at_doctors.is_current(), at_patients.is_current())
+        assert (await send(announced, a_visit())).status_code == 200
+        for listener in (at_patients, at_doctors):
+            states: list[str] = []
+            progress: list[int] = []
+            while not states or states[-1] != "completed":
+                fields = await listener.next()
+                assert "headache" not in str(fields)
+                assert "canary" not in str(fields)
+                states.append(fields["state"].string_value)
+                progress.append(fields["progress"].integer_value)
+            in_order = list(dict.fromkeys(states))
+            assert in_order == ["pending_upload", "uploaded", "processing", "completed"]
+            assert progress == sorted(progress)
+
+
+async def test_nobody_listens_to_the_recordings_of_others(
+    api: Api, admin: Person, platform: Platform
+) -> None:
+    patient, stranger = await a_patient(api), await a_patient(api)
+    announced = await announce(api, patient, patient, size_bytes=9)
+    id = announced["transcription"]["transcription_id"]
+    for field, value in (("patient_id", patient.uid), ("__name__", id)):
+        async with listening(platform, stranger, field, value, "transcriptions") as listener:
+            for _ in range(100):
+                if listener.refused is not None:
+                    break
+                await asyncio.sleep(0.05)
+            assert listener.refused is grpc.StatusCode.PERMISSION_DENIED
