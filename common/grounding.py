@@ -81,19 +81,13 @@ class _Said:
 
 def check(sentence: NoteSentence, segments: Sequence[Segment]) -> NoteSentence:
     """The sentence with a mark for each thing that the cited ones of these segments do not contain."""
-    known = {segment.id: segment for segment in segments}
-    cited = [known[id] for id in sentence.segment_ids if id in known]
-    if not cited or len(cited) != len(sentence.segment_ids):
+    ids = set(sentence.segment_ids)
+    cited = [segment for segment in segments if segment.id in ids]
+    if not cited or len(cited) != len(ids):
         mark = Mark(kind=Unsupported.CITATION, text=sentence.text)
         return sentence.model_copy(update={"unsupported": [mark]})
-    marks = list(_marks(sentence.text, _with_answers(cited, segments)))
+    marks = list(_marks(sentence.text, cited))
     return sentence.model_copy(update={"unsupported": marks})
-
-
-def _with_answers(cited: Sequence[Segment], segments: Sequence[Segment]) -> list[Segment]:
-    """Cited questions are told with their answers, for alone they say nothing."""
-    ids = {segment.id for segment in cited}
-    return [segment for segment in segments if segment.id in ids]
 
 
 def _marks(text: str, cited: Sequence[Segment]) -> Iterator[Mark]:

@@ -118,7 +118,7 @@ def _signed_by_iam(credentials: Any) -> Any:
     email = credentials.service_account_email
     by_iam: Any = iam.Signer(request, credentials, email)  # type: ignore[no-untyped-call]
 
-    class SignedByIam(Signing):  # type: ignore[misc]
+    class SignedByIam(Signing):
         signer = by_iam
         signer_email = email
 

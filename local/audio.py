@@ -70,12 +70,14 @@ def channels(source: Source, decoding: Decoding | None) -> Iterator[Samples]:
     """Without a decoding, the container says what it is."""
     with _open(source, decoding) as container:
         stream = _stream(container, decoding)
-        resampler = av.AudioResampler("s16p", stream.codec_context.layout, RATE)
+        # Not "s16p": of eight planes, PyAV reads nine.
+        resampler = av.AudioResampler("s16", stream.codec_context.layout, RATE)
         heard = False
         for frame in _frames(container, stream):
             for block in resampler.resample(frame):
                 heard = True
-                yield block.to_ndarray().astype(np.int16, copy=False)
+                packed = block.to_ndarray().astype(np.int16, copy=False)
+                yield packed.reshape(-1, stream.codec_context.channels).T
         if not heard:
             raise Undecodable("Audio is empty")
 

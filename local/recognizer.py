@@ -12,13 +12,15 @@ their own, so the server answers meanwhile, and two cores are used.
 
 import hashlib
 import multiprocessing
-import os
+import signal
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ WORKERS = 2
 _LOUDNESS = 3000.0
 _NOISE = 50.0
 _PAD = RATE // 5
+_LEAST_CONFIDENCE = 0.03
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,29 @@ class _Heard:
     confidence: float
 
 
+# Where the mean of the spectrum, which a microphone and a voice shift, is looked for at first:
+# it is espeak's. A second of speech is too little to tell it; five seconds count as much as this.
+_MEAN = (
+    "58.1592,-1.43699,-4.25138,16.2568,-10.6458,-2.74832,-5.5941,-16.3257,-3.62082,-5.85898,"
+    "5.27238,-4.17378,-4.4588"
+)
+
+
 @cache
-def _decoder() -> Any:
+def _decoders() -> tuple[Any, Any]:
+    """One that looks for a single letter, in no time, for its mean; and the one for the words."""
     # The limit on HMMs halves the time and costs no words; without it, noise takes minutes.
-    return Decoder(loglevel="FATAL", maxhmmpf=5000, cmn="batch")
+    return (
+        Decoder(loglevel="FATAL", lm=None, keyphrase="a", kws_threshold=0.1),
+        Decoder(loglevel="FATAL", maxhmmpf=5000),
+    )
+
+
+def _begin(decoder: Any, mean: str) -> None:
+    """Without the first, what was heard before makes a difference to what is heard next."""
+    decoder.reinit_feat()
+    decoder.set_cmn(mean)
+    decoder.start_utt()
 
 
 def _recognise(pcm: bytes) -> _Heard:
@@ -72,13 +94,16 @@ def _recognise(pcm: bytes) -> _Heard:
     pitches, modulation = voice(samples)
     if len(pitches) < 5 or modulation < 3:
         return _Heard((), 0.0, 0.0)  # noise has no pitch, and neither hum nor tone any syllables
-    decoder = _decoder()
-    decoder.start_utt()
-    decoder.process_raw(_prepared(samples, samples, _PAD).tobytes(), full_utt=True)
-    decoder.end_utt()
-    words = tuple(_word(segment) for segment in decoder.seg() if not _is_filler(segment.word))
+    sound = _prepared(samples, samples, _PAD).tobytes()
+    mean = _MEAN
+    for decoder in _decoders():
+        _begin(decoder, mean)
+        decoder.process_raw(sound)
+        decoder.end_utt()
+        mean = decoder.get_cmn(True)
+    words = tuple(_word(segment) for segment in decoder.seg() if segment.word[0] not in "<[+")
     confidence = sum(word.confidence for word in words) / len(words) if words else 0.0
-    if confidence < 0.1:
+    if confidence < _LEAST_CONFIDENCE:
         return _Heard((), 0.0, 0.0)
     return _Heard(words, float(np.median(pitches)), confidence)
 
@@ -97,34 +122,43 @@ def _prepared(samples: Samples, like: Samples, pad: int) -> Samples:
     return loud
 
 
-def _is_filler(word: str) -> bool:
-    return word[0] in "<[+"
-
-
 def _word(segment: Any) -> Word:
     """`prob` is the word's posterior, out of the log domain already. Rounding can exceed 1."""
     text = segment.word.split("(")[0]
-    start, end = (max(0.0, frame / 100 - _PAD / RATE) for frame in _bounds(segment))
+    bounds = segment.start_frame, segment.end_frame + 1
+    start, end = (max(0.0, frame / 100 - _PAD / RATE) for frame in bounds)
     return Word(text, start, end, min(1.0, max(0.0, segment.prob)))
 
 
-def _bounds(segment: Any) -> tuple[int, int]:
-    return segment.start_frame, segment.end_frame + 1
-
-
-def _follow_parent() -> None:
-    """A worker whose server was killed would wait for work for ever."""
-
-    def wait() -> None:
-        parent = multiprocessing.parent_process()
-        if parent:
-            parent.join()
-        os._exit(0)
-
-    threading.Thread(target=wait, daemon=True).start()
+def _work(calls: Connection) -> None:
+    """Until the server ends, however it does: then the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(EOFError, OSError):
+        while True:
+            calls.send(_recognise(calls.recv_bytes()))
 
 
 # ------------------------------------------------------------ in the server
+
+
+class _Process(threading.local):
+    """The process of this thread. One that died is started anew, for the next utterance."""
+
+    calls: Connection | None = None
+
+    def recognise(self, pcm: bytes) -> _Heard:
+        calls, self.calls = self.calls or self._started(), None
+        calls.send_bytes(pcm)
+        heard: _Heard = calls.recv()
+        self.calls = calls
+        return heard
+
+    def _started(self) -> Connection:
+        context = multiprocessing.get_context("spawn")  # a fork would take gRPC's threads along
+        ours, its = context.Pipe()
+        context.Process(target=_work, args=(its,), daemon=True).start()
+        its.close()
+        return ours
 
 
 class Recogniser:
@@ -133,9 +167,8 @@ class Recogniser:
     _REMEMBERED = 20_000
 
     def __init__(self) -> None:
-        self._pool = ProcessPoolExecutor(
-            WORKERS, multiprocessing.get_context("spawn"), initializer=_follow_parent
-        )
+        self._pool = ThreadPoolExecutor(WORKERS)
+        self._process = _Process()
         self._known: OrderedDict[bytes, _Heard] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -149,7 +182,7 @@ class Recogniser:
         if known:
             future.set_result(known)
         else:
-            future = self._pool.submit(_recognise, pcm)
+            future = self._pool.submit(self._process.recognise, pcm)
 
         def wait() -> Utterance:
             heard = future.result()
@@ -185,7 +218,7 @@ class Listener:
             if not self._free.acquire(blocking=False):
                 return ""
             self._decoder = self._idle.pop() if self._idle else _quick_decoder()
-            self._decoder.start_utt()
+            _begin(self._decoder, _MEAN)
         new = samples[self._heard :]
         self._heard = len(samples)
         if len(new):
@@ -258,27 +291,3 @@ def transcribe(
         waiting.extend((channel, recogniser.submit(s)) for s in splitter.end())
     settle(0)
     return Transcript(utterances, count / RATE)
-
-
-def speakers(utterances: list[Utterance], most: int) -> dict[Utterance, str]:
-    """Who said it, told apart by pitch alone: "1", "2", … by who spoke first.
-
-    Voices are different where, between the utterances' pitches in order, a step
-    of three semitones or more is also twice as wide as the groups it parts.
-    """
-    pitched = sorted((u for u in utterances if u.pitch), key=lambda u: u.pitch)
-    octaves = np.log2([u.pitch for u in pitched]) if pitched else np.empty(0)
-    steps = np.diff(octaves)
-    cuts: list[int] = []
-    for index in np.argsort(-steps, kind="stable")[: max(0, most - 1)]:
-        groups = np.split(octaves, sorted(c + 1 for c in [*cuts, int(index)]))
-        spread = max(float(group.std()) for group in groups)
-        if steps[index] >= 0.25 and steps[index] > 2 * spread:
-            cuts.append(int(index))
-    group = {u: sum(i > cut for cut in cuts) for i, u in enumerate(pitched)}
-    labels: dict[int, str] = {}
-    named: dict[Utterance, str] = {}
-    for utterance in sorted(utterances, key=lambda u: u.start):
-        number = group.get(utterance, 0)
-        named[utterance] = labels.setdefault(number, str(len(labels) + 1))
-    return named

@@ -18,7 +18,7 @@ from common.transcripts import Transcription, transcriptions
 from common.uploads import LOOK_AFTER
 from local.voices import SAMPLE_RATE, speak
 
-_DOCTOR, _PATIENT = "en-us+m3", "en-us+f2"
+_DOCTOR, _PATIENT = "en-us+klatt3", "en-us+f5"
 
 Turn = tuple[str, str]
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
+import numpy as np
 from google.cloud.speech_v2.types import cloud_speech
 from google.protobuf import duration_pb2
 
 from local.audio import MOST_CHANNELS, Decoding, Source
-from local.recognizer import Recogniser, Transcript, Utterance, speakers, transcribe
+from local.recognizer import Recogniser, Transcript, Utterance, transcribe
 
 _RECOGNIZER = re.compile(r"projects/[^/]+/locations/[^/]+/recognizers/([^/]+)")
 _LANGUAGE = re.compile(r"auto|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -126,7 +127,7 @@ def results_of(transcript: Transcript, config: Any) -> Iterable[Any]:
         named: dict[Utterance, str] = {}
         if config.features.HasField("diarization_config"):
             most = config.features.diarization_config.max_speaker_count or _MOST_SPEAKERS
-            named = speakers(utterances, most)
+            named = _speakers(utterances, most)
         for utterance in utterances:
             yield cloud_speech.SpeechRecognitionResult.pb()(
                 alternatives=[alternative(utterance, config.features, named.get(utterance, ""))],
@@ -134,6 +135,30 @@ def results_of(transcript: Transcript, config: Any) -> Iterable[Any]:
                 result_end_offset=duration(utterance.end),
                 language_code=language_of(config),
             )
+
+
+def _speakers(utterances: list[Utterance], most: int) -> dict[Utterance, str]:
+    """Who said it, told apart by pitch alone: "1", "2", … by who spoke first.
+
+    Voices are different where, between the utterances' pitches in order, a step
+    of three semitones or more is also twice as wide as the groups it parts.
+    """
+    pitched = sorted((u for u in utterances if u.pitch), key=lambda u: u.pitch)
+    octaves = np.log2([u.pitch for u in pitched]) if pitched else np.empty(0)
+    steps = np.diff(octaves)
+    cuts: list[int] = []
+    for index in np.argsort(-steps, kind="stable")[: max(0, most - 1)]:
+        groups = np.split(octaves, sorted(c + 1 for c in [*cuts, int(index)]))
+        spread = max(float(group.std()) for group in groups)
+        if steps[index] >= 0.25 and steps[index] > 2 * spread:
+            cuts.append(int(index))
+    group = {u: sum(i > cut for cut in cuts) for i, u in enumerate(pitched)}
+    labels: dict[int, str] = {}
+    named: dict[Utterance, str] = {}
+    for utterance in sorted(utterances, key=lambda u: u.start):
+        number = group.get(utterance, 0)
+        named[utterance] = labels.setdefault(number, str(len(labels) + 1))
+    return named
 
 
 def alternative(utterance: Utterance, features: Any, speaker: str = "") -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from google.cloud.speech_v2.types import cloud_speech
 
-from local.audio import RATE, Samples, Speech, Splitter, channels
+from local.audio import RATE, Samples, Speech, Splitter, Undecodable, channels
 from local.recognizer import Listener, Recogniser
 from local.speech_answers import (
     Refused,
@@ -49,6 +49,9 @@ def recognize_stream(recogniser: Recogniser, requests: Iterator[Any]) -> Iterato
         sent.check()
         for ear in ears:
             yield from ear.end()
+    except Undecodable:
+        sent.check()
+        raise
     finally:
         for ear in ears:
             ear.close()

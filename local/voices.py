@@ -44,7 +44,9 @@ _callback = _Callback(_keep)  # the library keeps no reference to it
 def speak(text: str, *, voice: str = "en-us", pitch: int = 50, rate: int = 150) -> bytes:
     """`pitch` from 0 to 99, `rate` in words a minute (80 to 450).
 
-    A voice is a language with, after a plus, a variant: m1 to m8, f1 to f5.
+    A voice is a language with, after a plus, a variant: m1 to m8, f1 to f5, klatt to klatt6.
+    The stand-in of Speech-to-Text understands these best, nine words of ten: "en-us+klatt3",
+    deep, and "en-us+f5", high, at rates from 150 to 170. Of "en-us" it does seven of ten.
     """
     with _lock, _library() as library:
         _check_variant(voice)
@@ -83,6 +85,7 @@ def _library() -> Iterator[ctypes.CDLL]:
     rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data, _DONT_EXIT)
     if rate != SAMPLE_RATE:
         raise RuntimeError(f"espeak-ng did not start: {rate}")
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # by default the time: breath would differ
     library.espeak_SetSynthCallback(_callback)
     try:
         yield library

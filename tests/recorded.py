@@ -27,7 +27,7 @@ A_NOTE: dict[str, Any] = {
     "plan": [],
 }
 
-DOCTOR, PATIENT = "en-us+m3", "en-us+f2"
+DOCTOR, PATIENT = "en-us+klatt3", "en-us+f5"
 
 
 @cache

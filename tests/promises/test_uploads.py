@@ -207,7 +207,7 @@ async def test_p29_a_large_file_comes_in_pieces_and_no_larger_than_announced(
 async def test_p30_sound_is_heard_whatever_it_is_called(
     api: Api, doctor: Person, patient: Person, kind: str
 ) -> None:
-    content = sounds.encoded(spoken(("en-us+m3", "Take ibuprofen twice a day.")), kind)
+    content = sounds.encoded(spoken(("en-us+klatt3", "Take ibuprofen twice a day.")), kind)
     other = {"content_type": "audio/flac", "file_name": "canary.txt"}
     id = await upload(api, doctor, patient, content, **other)
     status = await ended(api, doctor, id)
@@ -222,7 +222,7 @@ async def test_p30_every_kind_of_sound_is_read_whole_and_cut_off(
     platform: Platform, kind: str
 ) -> None:
     """By the function's own reader, from the bucket; without the recognition that would follow."""
-    samples = spoken(("en-us+m3", "Take ibuprofen twice a day."))
+    samples = spoken(("en-us+klatt3", "Take ibuprofen twice a day."))
     seconds = len(samples) / 2 / 22_050
     content = sounds.encoded(samples, kind)
     whole = await _examined(content, kind)
@@ -254,7 +254,7 @@ async def _examined(content: bytes, kind: str) -> Examined:
 
 def _lies() -> dict[str, tuple[bytes, str]]:
     """Files that are not what they say, and why they are refused."""
-    sound = wav(spoken(("en-us+m3", "Take ibuprofen twice a day.")))
+    sound = wav(spoken(("en-us+klatt3", "Take ibuprofen twice a day.")))
     fast = sound[:24] + (2**31).to_bytes(4, "little") + sound[28:]
     crowded = sound[:22] + (60_000).to_bytes(2, "little") + sound[24:]
     return {
