@@ -32,6 +32,9 @@ M = TypeVar("M", bound=BaseModel)
 _DEADLINE = 90.0
 _MOST_TOKENS = 8_000
 
+_NOT_TAKEN = frozenset({"default", "title", "description", "maxLength", "minLength", "maxItems"})
+"""Words of JSON Schema that structured output does not know; the answer is validated by us."""
+
 _openai = Outside("openai", deadline=_DEADLINE, attempts=2)
 _log = logging.getLogger("healthhub.egress")
 
@@ -205,8 +208,12 @@ def strict(model: type[BaseModel]) -> dict[str, Any]:
             return [closed(each) for each in schema]
         if not isinstance(schema, dict):
             return schema
-        dropped = ("default", "title", "description", "maxLength", "minLength", "maxItems")
-        kept = {key: closed(each) for key, each in schema.items() if key not in dropped}
+        kept = {}
+        for key, each in schema.items():
+            if key in ("properties", "$defs"):
+                kept[key] = {name: closed(one) for name, one in each.items()}
+            elif key not in _NOT_TAKEN:
+                kept[key] = closed(each)
         if schema.get("type") == "object":
             kept |= {"additionalProperties": False, "required": list(schema.get("properties", {}))}
         return kept
