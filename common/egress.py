@@ -208,7 +208,7 @@ def strict(model: type[BaseModel]) -> dict[str, Any]:
             return [closed(each) for each in schema]
         if not isinstance(schema, dict):
             return schema
-        kept = {}
+        kept: dict[str, Any] = {}
         for key, each in schema.items():
             if key in ("properties", "$defs"):
                 kept[key] = {name: closed(one) for name, one in each.items()}
