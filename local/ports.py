@@ -1,10 +1,13 @@
 """Which ports the platform's parts take."""
 
 import os
+import random
 import socket
 from dataclasses import dataclass, fields
 
 HOST = "127.0.0.1"
+
+_OURS = (12_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,21 @@ def _port_of(variable: str, usual: int) -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
+    """Ports that nobody listens on, below those that the system gives to outgoing connections.
+
+    One of those could be taken between the moment it is found here and the
+    moment it is used.
+    """
+    sockets: list[socket.socket] = []
     try:
-        for each in sockets:
-            each.bind((HOST, 0))
+        while len(sockets) < count:
+            each = socket.socket()
+            try:
+                each.bind((HOST, random.randrange(*_OURS)))
+            except OSError:
+                each.close()
+                continue
+            sockets.append(each)
         return [each.getsockname()[1] for each in sockets]
     finally:
         for each in sockets:

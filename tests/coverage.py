@@ -13,6 +13,8 @@ from local.bootstrap import ROOT
 
 DATA = ROOT / ".healthhub" / "coverage"
 _PYTHON = [sys.executable, "-m"]
+_IN_PARALLEL = ["--numprocesses=2", "--dist=loadfile"]
+"""Two platforms beside each other: one alone leaves half of two cores waiting."""
 
 
 def run(arguments: list[str]) -> int:
@@ -21,7 +23,9 @@ def run(arguments: list[str]) -> int:
     for old in DATA.parent.glob(f"{DATA.name}*"):
         old.unlink()
     tests = subprocess.run(
-        [*_PYTHON, "coverage", "run", "-m", "pytest", *arguments], cwd=ROOT, env=_environment()
+        [*_PYTHON, "coverage", "run", "-m", "pytest", *_IN_PARALLEL, *arguments],
+        cwd=ROOT,
+        env=_environment(),
     )
     _coverage("combine", "--quiet")
     return tests.returncode

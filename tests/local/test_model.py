@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -83,13 +83,15 @@ def _no_faults(url: str) -> None:
 
 
 @pytest.fixture
-def client(url: str) -> OpenAI:
-    return OpenAI(api_key="any", base_url=f"{url}/v1", max_retries=0, timeout=5)
+def client(url: str) -> Iterator[OpenAI]:
+    with OpenAI(api_key="any", base_url=f"{url}/v1", max_retries=0, timeout=5) as opened:
+        yield opened
 
 
 @pytest.fixture
-def patient_client(url: str) -> AsyncOpenAI:
-    return AsyncOpenAI(api_key="any", base_url=f"{url}/v1", max_retries=0, timeout=5)
+async def patient_client(url: str) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(api_key="any", base_url=f"{url}/v1", max_retries=0, timeout=5) as opened:
+        yield opened
 
 
 @pytest.fixture
