@@ -60,6 +60,11 @@ class Transcription(Upload):
         return object_name(self.patient_id, self.id)
 
     @property
+    def converted_name(self) -> str:
+        """What Speech-to-Text hears, in the bucket of results."""
+        return f"sound/{self.patient_id}/{self.id}"
+
+    @property
     def results_prefix(self) -> str:
         """Below which the results of Speech-to-Text come; the attempt is the last part."""
         return f"transcripts/{self.patient_id}/{self.id}"

@@ -35,7 +35,9 @@ async def store(event: ObjectStored) -> None:
 async def _store(event: ObjectStored, patient_id: str, id: str) -> None:
     record = await repository.get(id)
     if record is None or record.patient_id != patient_id:
-        await storage.delete_all(event.name)
+        # Deleted while it was recognised.
+        await storage.delete(Bucket.RESULTS, event.name)
+        await storage.delete(Bucket.RESULTS, f"sound/{patient_id}/{id}")
         raise NotFound
     if record.state is not UploadState.PROCESSING or not _is_current(record, event.name):
         return
@@ -62,7 +64,7 @@ async def _store(event: ObjectStored, patient_id: str, id: str) -> None:
         "duration_seconds": record.duration_seconds or duration_of(segments),
     }
     await repository.complete(record, fields, segments, terms, vault)
-    await storage.delete(Bucket.RESULTS, f"sound/{record.patient_id}/{record.id}")
+    await storage.delete(Bucket.RESULTS, record.converted_name)
 
 
 def _is_current(record: Transcription, name: str) -> bool:

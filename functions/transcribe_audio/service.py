@@ -52,6 +52,9 @@ async def transcribe(event: ObjectStored) -> None:
         await _reject(record, stored, refused.reason)
     except RecordChanged:
         _log.info("somebody else went on with it", extra={"fields": {"path": record.path}})
+    except NotFound:
+        await storage.delete(Bucket.RESULTS, record.converted_name)
+        raise  # deleted meanwhile, and so must be what was made of it
 
 
 async def _claim(event: ObjectStored, patient_id: str, id: str) -> Transcription | None:
@@ -103,7 +106,7 @@ def _is_fresh(record: Transcription, event: ObjectStored) -> bool:
 
 async def _begin(record: Transcription, stored: StoredObject, event: ObjectStored) -> Transcription:
     container = await _verdict(record, stored, event)
-    converted = f"sound/{record.patient_id}/{record.id}"
+    converted = record.converted_name
     examined, record = await _convert(record, stored, container, converted)
     found = {
         "content_type": recordings.CONTENT_TYPES[container][0],

@@ -292,7 +292,7 @@ async def delete(caller: Principal, transcription_id: str) -> None:
         )
     _refuse_held(await current(record.patient_id))
     await storage.delete_all(record.object_name)
-    await storage.delete_all(f"sound/{record.patient_id}/{record.id}")
+    await storage.delete_all(record.converted_name)
     await storage.delete_all(record.results_prefix)
 
     async def change() -> None:

@@ -287,6 +287,27 @@ async def test_a_recording_that_is_deleted_before_its_file_comes_takes_nothing(
     assert await storage.find(Bucket.UPLOADS, name) is None
 
 
+async def test_a_recording_that_is_deleted_while_it_is_recognised_leaves_nothing(
+    api: Api, doctor: Person, patient: Person
+) -> None:
+    id = await upload(api, doctor, patient, a_visit())
+    for _ in range(200):
+        found = await transcriptions.get(id)
+        if found is not None and found.state == "processing":
+            break
+        await asyncio.sleep(0.02)
+    assert (await api.delete(f"/v1/transcriptions/{id}", doctor)).status_code == 204
+
+    async def left() -> list[str]:
+        places = (f"sound/{patient.uid}/{id}", f"transcripts/{patient.uid}/{id}")
+        return [n for place in places for n in await storage.find_all(Bucket.RESULTS, place)]
+
+    await asyncio.sleep(4)  # its result comes, and finds nothing that it belongs to
+    assert await left() == []
+    assert await transcriptions.get(id) is None
+    assert [part async for part in said.all_(id)] == []
+
+
 async def test_nothing_is_deleted_under_legal_hold(api: Api, admin: Person, doctor: Person) -> None:
     person = await a_patient(api)
     await admit(api, person, doctor)
