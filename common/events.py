@@ -24,7 +24,7 @@ from starlette.responses import Response
 from common.clients import access_token
 from common.firestore import Batch, Collection, now, plus
 from common.models import Record
-from common.problems import Problem, Unavailable
+from common.problems import NotFound, Problem, Unavailable
 from common.settings import settings
 
 if TYPE_CHECKING:
@@ -260,13 +260,14 @@ async def tell_again(
 
 async def replay(letter: DeadLetter) -> None:
     """Deliver a dead letter once more; one that is taken at last is forgotten. Raises `Unavailable`."""
-    batch = Batch()
     moment = now()
-    fields = {"is_dead": False, "replay_time": moment, "update_time": moment, "attempts": 0}
-    batch.update(letter.path, fields)
-    await batch.commit()
     attributes = {**letter.attributes, _REPLAYED: moment.isoformat()}
     await publish(topic_of(letter.function), attributes, letter.data)
+    batch = Batch()
+    fields = {"is_dead": False, "replay_time": moment, "update_time": moment, "attempts": 0}
+    batch.update(letter.path, fields)
+    with suppress(NotFound):  # it was taken, and so forgotten, meanwhile
+        await batch.commit()
 
 
 def topic_of(function: str) -> str:

@@ -147,7 +147,7 @@ def _add_numbers(said: _Said, tokens: Sequence[Token]) -> None:
     words = [token.text for token in tokens]
     said.numbers |= set(_in_days(tokens))
     said.numbers |= {Number(0, 0, _LATIN[word]).text for word in words if word in _LATIN}
-    if {"a", "per", "every", "each"} & set(words):
+    if {"every", "each"} & set(words):
         said.numbers.add("1")  # `every day` is once a day
 
 
@@ -248,9 +248,12 @@ def _is_part_said(name: str, source: _Said) -> bool:
 
 
 def _is_no_number(tokens: Sequence[Token], number: Number) -> bool:
-    """`one` is a pronoun more often; `once daily` and `twice` say how often."""
+    """`One` is a pronoun more often, and `once` may be `once it is better`; `once a day` is a number."""
     word = tokens[number.first].text
-    return bool(number.last - number.first == 1 and word in ("one", "once"))
+    following = tokens[number.last].text if number.last < len(tokens) else ""
+    if word == "once":
+        return following not in ("a", "per", "daily", "every", "each", "weekly")
+    return bool(number.last - number.first == 1 and word == "one")
 
 
 def _dose_spans(terms: Sequence[Term]) -> Iterator[tuple[int, int]]:
@@ -389,8 +392,14 @@ def _negation_marks(
         stem = _stem(token.text)
         if not stem or is_circumstance or any(a <= token.start < b for a, b in covered):
             continue
-        if is_denied and source.words.get(stem) == {False}:
+        if source.words.get(stem) == {not is_denied} and (is_denied or _is_said(tokens, token)):
             yield Mark(kind=Unsupported.NEGATION, text=text[token.start : token.end])
+
+
+def _is_said(tokens: Sequence[Token], word: Token) -> bool:
+    """Whether an affirmed word is what the sentence says, and not one beside it: its first that means something."""
+    first = next((token for token in tokens if _stem(token.text)), None)
+    return first is word
 
 
 def _polarity_of_words(text: str, source: _Said) -> set[bool]:

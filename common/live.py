@@ -10,6 +10,7 @@ read by `common/sound.py`, in a process of its own.
 import asyncio
 import struct
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ _MESSAGE = 24_000
 _STREAM_SECONDS = 280.0
 """It takes 300."""
 _DEADLINE = 330.0
+_PATIENCE = 4.0
+_SILENCE = bytes(3200)
 _WAITING = 32
 """Messages that may wait for Speech-to-Text; then the app waits too."""
 
@@ -186,13 +189,12 @@ class _Stream:
             while (answer := await asking(_next_of(answers))) is not None:
                 for result in answer.results:
                     yield result
-        except (Failed, Refused):
-            if self._error is None:
-                raise  # else there was no sound, or no end of it, to recognise
+        except (Failed, Refused) as error:
+            # Without sound there is nothing to recognise; after a pause, or a time, the next stream goes on.
+            if self._error is None and not (self.seconds and _is_only_over(error)):
+                raise
         if self._error is not None:
             raise self._error
-        if not self.is_over and self.seconds < _STREAM_SECONDS:
-            raise Failed("it ended before the sound did")
 
     async def _requests(self) -> AsyncIterator[Any]:
         from google.cloud import speech_v2
@@ -208,14 +210,23 @@ class _Stream:
         yield speech_v2.StreamingRecognizeRequest(
             recognizer=recognizer(), streaming_config=streaming
         )
-        while self.seconds < _STREAM_SECONDS:
-            piece = await self._pending.get()
+        end = time.monotonic() + _STREAM_SECONDS
+        while self.seconds < _STREAM_SECONDS and time.monotonic() < end:
+            try:
+                piece = await asyncio.wait_for(self._pending.get(), _PATIENCE)
+            except TimeoutError:
+                piece = _SILENCE  # else it gives up after ten seconds
             if not isinstance(piece, bytes):
                 self.is_over = True
                 self._error = piece
                 return
             self.seconds += len(piece) / _BYTES_A_SECOND
             yield speech_v2.StreamingRecognizeRequest(audio=piece)
+
+
+def _is_only_over(error: Exception) -> bool:
+    """Whether Speech-to-Text ended a stream for its length, or for a silence: `OUT_OF_RANGE`, `ABORTED`."""
+    return str(error) in ("OutOfRange", "Aborted")
 
 
 async def _next_of(answers: AsyncIterator[Any]) -> Any:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import storage
+from common.problems import Unavailable
 from common.storage import Bucket, StoredObject
 from common.uploads import Reason
 
@@ -86,7 +87,7 @@ def _is_mp3_frame(head: bytes) -> bool:
 async def convert(stored: StoredObject, format: str, target: str, told: Progress) -> Examined:
     """Read the upload to its end, and store it as FLAC under `target`, among the results.
 
-    Raises `NotTaken`; `NotFound`, `Unavailable`.
+    Raises `NotTaken`; `NotFound`; `Unavailable`, also when it takes too long.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -106,7 +107,7 @@ async def convert(stored: StoredObject, format: str, target: str, told: Progress
         async with asyncio.timeout(_DEADLINE):
             await storage.write(Bucket.RESULTS, target, reader.flac(), "audio/flac")
     except TimeoutError:
-        raise NotTaken(Reason.UNREADABLE_AUDIO) from None
+        raise Unavailable("The file could not be read in time.") from None
     finally:
         if process.returncode is None:
             process.kill()

@@ -8,6 +8,7 @@ of them; doses, values and durations are none, and stay.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -38,7 +39,7 @@ class NotRedacted(Exception):
 
 _MONTHS = (
     r"(?:january|february|march|april|june|july|august|september|october|november|december"
-    r"|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec|may(?= \d| the| of))"
+    r"|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec|may)"
 )
 _DAY = r"(?:\d{1,2}(?:st|nd|rd|th)?)"
 _ORDINAL = (
@@ -86,7 +87,14 @@ _FORMS: Sequence[tuple[Kind, re.Pattern[str]]] = (
     (Kind.ID, re.compile(rf"\b{_SPOKEN_DIGIT}(?:[ ,-]+{_SPOKEN_DIGIT}){{5,}}\b", re.I)),
     (Kind.ID, re.compile(r"\b(?=[A-Z0-9-]*\d)(?=[A-Z0-9-]*[A-Z])[A-Z0-9-]{6,}\b")),
     (Kind.ID, re.compile(r"(?<![\d.,])\d{6,}(?![\d.,]\d)")),
-    (Kind.AGE, re.compile(r"\b(?:9\d|1[01]\d)(?= ?-?years?[ -]old| years of age)")),
+    (
+        Kind.AGE,
+        re.compile(
+            r"\b(?:9\d|1[01]\d|ninety(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?"
+            r"|one hundred(?: (?:and )?\w+)?)(?= ?-?years?[ -]old| years of age)",
+            re.I,
+        ),
+    ),
 )
 _NAMED: Sequence[re.Pattern[str]] = (
     re.compile(
@@ -101,29 +109,30 @@ _NAMED: Sequence[re.Pattern[str]] = (
     ),
 )
 _TOKEN = re.compile(rf"\[(?:{'|'.join(kind.value for kind in Kind)})_\d+\]")
-_SHORTEST = 3
-_NOT_NAMES = frozenset(
+_SHORTEST = 2
+_LONG = 5
+"""Of what the second look searches; shorter runs of letters are found in other words."""
+_TITLES = frozenset(
     [
+        "dr",
+        "mr",
+        "mrs",
+        "ms",
+        "md",
+        "of",
+        "de",
+        "la",
+        "el",
+        "da",
+        "do",
         "the",
         "and",
-        "for",
-        "mrs",
-        "doctor",
-        "test",
-        "demo",
-        "may",
-        "will",
-        "rose",
-        "hope",
-        "grace",
-        "mark",
-        "bill",
-        "grant",
-        "young",
-        "old",
-        "long",
+        "van",
+        "von",
+        "den",
     ]
 )
+"""Parts of names that are nobody's."""
 
 
 @dataclass
@@ -149,10 +158,12 @@ class Redactor:
 
     def check(self, text: str) -> None:
         """Look once more, with another eye: at what the record knows, without spaces and marks."""
-        plain = _squeezed(_TOKEN.sub(" ", text))
+        plain = f" {_spaced(_TOKEN.sub(' ', text))} "
+        squeezed = plain.replace(" ", "")
         for identifier in self.known:
-            value = _squeezed(identifier.value)
-            if len(value) >= 5 and value in plain:
+            value = _spaced(identifier.value)
+            is_spelled = any(c.isdigit() for c in value) and value.replace(" ", "") in squeezed
+            if len(value) >= _LONG and (f" {value} " in plain or is_spelled):
                 raise NotRedacted(identifier.kind)
         for kind, pattern in (*self._patterns, *_FORMS):
             if pattern.search(_TOKEN.sub(" ", text)):
@@ -204,12 +215,21 @@ def _patterns(known: Iterable[Identifier]) -> Iterable[tuple[Kind, re.Pattern[st
             values.extend(Identifier(Kind.PERSON, part) for part in parts)
     for identifier in sorted(values, key=lambda each: -len(each.value)):
         value = identifier.value.strip()
-        if len(value) < _SHORTEST or value.lower() in _NOT_NAMES or value.lower() in seen:
+        if len(value) < _SHORTEST or value.lower() in _TITLES or value.lower() in seen:
             continue
         seen.add(value.lower())
-        spelled = r"[\s.-]*".join(re.escape(part) for part in re.split(r"[\s.-]+", value) if part)
+        parts = [part for part in re.split(r"[\s.-]+", value) if part]
+        spelled = r"[\s.-]*".join("".join(map(_with_accents, part)) for part in parts)
         yield identifier.kind, re.compile(rf"(?<!\w){spelled}(?:'s|’s)?(?!\w)", re.I)
 
 
-def _squeezed(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text).lower()
+def _with_accents(letter: str) -> str:
+    """With its accent and without: `José` is heard as `Jose`."""
+    bare = unicodedata.normalize("NFD", letter)[0]
+    return re.escape(letter) if bare == letter else f"[{re.escape(letter + bare)}]"
+
+
+def _spaced(text: str) -> str:
+    """Words and digits in lower case, without accents and marks."""
+    bare = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
+    return " ".join(re.findall(r"[^\W_]+", bare.lower()))

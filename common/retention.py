@@ -97,9 +97,9 @@ async def last_visit(patient_id: str) -> Appointment | None:
 
 
 async def last_recording(patient_id: str) -> Transcription | None:
-    """The recording that was made last."""
+    """The recording that was changed last."""
     where: Where = [("patient_id", "==", patient_id)]
-    order: Order = [("create_time", "DESCENDING")]
+    order: Order = [("update_time", "DESCENDING")]
     found = await transcriptions.find(where=where, order=order, limit=1)
     return found[0] if found else None
 

@@ -37,8 +37,6 @@ class Platform:
     run_dir: Path
     function_env: Mapping[str, str] = field(default_factory=dict)
     """Settings that differ from the usual ones, for tests."""
-    backoff: str = topics.MIN_BACKOFF
-    """Between deliveries of one event, at least."""
     is_demo: bool = False
     """Whether the explorer offers the demo accounts."""
     is_clocked: bool = False
@@ -72,7 +70,7 @@ class Platform:
                 for name in pool.map(lambda wait: wait(), waits):
                     self.say(f"{name} is up")
             pubsub = f"{HOST}:{self.ports.pubsub}"
-            topics.subscribe(pubsub, PROJECT, self.functions, self.backoff)
+            topics.subscribe(pubsub, PROJECT, self.functions)
             topics.make_buckets(f"http://{HOST}:{self.ports.storage}", PROJECT)
             if self.is_clocked:
                 command = [sys.executable, "-m", "local.scheduler"]

@@ -47,8 +47,8 @@ _VISITS: Sequence[Sequence[Turn]] = (
 
 
 def spoken(turns: Sequence[Turn]) -> bytes:
-    """A WAV file, with half a second between the turns."""
-    pause = bytes(SAMPLE_RATE)
+    """A WAV file, with a pause between the turns."""
+    pause = bytes(2 * int(0.7 * SAMPLE_RATE))
     file = io.BytesIO()
     with wave.open(file, "wb") as written:
         written.setnchannels(1)

@@ -11,9 +11,6 @@ from common.events import DEAD_LETTERS, MAX_DELIVERIES, topic_of
 from common.storage import Bucket
 from local import catalog
 
-MIN_BACKOFF = "10s"
-MAX_BACKOFF = "600s"
-
 
 def topic(function: catalog.Function) -> str:
     """What the function is subscribed to."""
@@ -22,10 +19,12 @@ def topic(function: catalog.Function) -> str:
     return function.topic or topic_of(function.name)
 
 
-def subscribe(
-    pubsub: str, project: str, functions: Mapping[str, str], backoff: str = MIN_BACKOFF
-) -> None:
-    """Have each function pushed what it is there for: five deliveries, then the dead letters."""
+def subscribe(pubsub: str, project: str, functions: Mapping[str, str]) -> None:
+    """Have each function pushed what it is there for: five deliveries, then the dead letters.
+
+    Without the cloud's back-off: with a retry policy, the emulator now and then
+    forgets a message that failed.
+    """
     _put(pubsub, f"projects/{project}/topics/{DEAD_LETTERS}", {})
     for function in catalog.read():
         if function.kind == "http":
@@ -37,11 +36,6 @@ def subscribe(
             "ackDeadlineSeconds": min(max(function.timeout, 10), 600),
             "pushConfig": {"pushEndpoint": f"{functions[function.name]}/"},
         }
-        if function.kind == "event":
-            subscription["retryPolicy"] = {
-                "minimumBackoff": backoff,
-                "maximumBackoff": MAX_BACKOFF if backoff == MIN_BACKOFF else backoff,
-            }
         if function.stored is not None:
             subscription["deadLetterPolicy"] = {
                 "deadLetterTopic": f"projects/{project}/topics/{DEAD_LETTERS}",

@@ -73,7 +73,6 @@ def platform(ports: Ports, recorder: Recorder) -> Iterator[Platform]:
                 **measured_environment(),
             },
             is_demo=True,
-            backoff="1s",
         )
         with running(started):
             os.environ.update(started.client_env())  # tests look into the stores themselves

@@ -6,11 +6,19 @@ from typing import Any
 from common import audit
 from common.crypto import Vault
 from common.firestore import Batch
-from common.transcripts import Segment, Term, Transcription, store_said, transcriptions
+from common.transcripts import Segment, Term, Transcription, said, store_said, transcriptions
 
 
 async def get(transcription_id: str) -> Transcription | None:
     return await transcriptions.get(transcription_id)
+
+
+async def forget(transcription_id: str) -> None:
+    """Delete what was stored of a recording that is gone."""
+    async for part in said.all_(transcription_id):
+        batch = Batch()
+        batch.delete(part.path)
+        await batch.commit()
 
 
 async def complete(

@@ -28,16 +28,17 @@ async def store(event: ObjectStored) -> None:
     names = parts_of(event.name)
     if names is None or not event.name.endswith(".json"):
         return
-    await applied(lambda: _store(event, *names))
+    try:
+        await applied(lambda: _store(event, *names))
+    except NotFound:
+        await _clean(event.name, *names)
+        raise
     await storage.delete(Bucket.RESULTS, event.name)
 
 
 async def _store(event: ObjectStored, patient_id: str, id: str) -> None:
     record = await repository.get(id)
     if record is None or record.patient_id != patient_id:
-        # Deleted while it was recognised.
-        await storage.delete(Bucket.RESULTS, event.name)
-        await storage.delete(Bucket.RESULTS, f"sound/{patient_id}/{id}")
         raise NotFound
     if record.state is not UploadState.PROCESSING or not _is_current(record, event.name):
         return
@@ -65,6 +66,14 @@ async def _store(event: ObjectStored, patient_id: str, id: str) -> None:
     }
     await repository.complete(record, fields, segments, terms, vault)
     await storage.delete(Bucket.RESULTS, record.converted_name)
+
+
+async def _clean(name: str, patient_id: str, id: str) -> None:
+    """What was deleted or erased while it was recognised leaves nothing, in whichever step it was."""
+    await storage.delete(Bucket.RESULTS, name)
+    await storage.delete(Bucket.RESULTS, f"sound/{patient_id}/{id}")
+    if await repository.get(id) is None:
+        await repository.forget(id)
 
 
 def _is_current(record: Transcription, name: str) -> bool:

@@ -132,14 +132,14 @@ async def _look_at_recognition(record: Transcription, moment: datetime) -> None:
 
     Raises `Failed` while Speech-to-Text does not answer: it is asked again at the next firing.
     """
+    if record.operation_time and moment - record.operation_time > _RECOGNISED_WITHIN:
+        await transcribing.again(record, Reason.SPEECH_FAILED)
+        return
     try:
         seen = await speech.look(record.operation)
     except Refused:
         seen = speech.Look(True)
     if not seen.is_done:
-        if record.operation_time and moment - record.operation_time > _RECOGNISED_WITHIN:
-            await transcribing.again(record, Reason.SPEECH_FAILED)
-            return
         fields = {
             "progress": max(record.progress, speech.progress_of(seen.percent)),
             "due_time": moment + speech.LOOK_EVERY,

@@ -63,6 +63,7 @@ async def _claim(event: ObjectStored, patient_id: str, id: str) -> Transcription
     if record is None or record.patient_id != patient_id:
         # Its record was deleted while it was on its way.
         await storage.delete(Bucket.UPLOADS, event.name)
+        await storage.delete(Bucket.RESULTS, f"sound/{patient_id}/{id}")
         raise NotFound
     moment = now()
     if not _is_due(record, event):
@@ -194,13 +195,14 @@ async def _convert(
 
 
 async def _reject(record: Transcription, stored: StoredObject, reason: Reason) -> None:
-    """End it, with the reason; what may be harmful goes where only operators look."""
+    """End it, with the reason, if it is still ours; what may be harmful goes where only operators look."""
+    current = await repository.get(record.id)
+    if current is None or current.claimed_by != record.claimed_by or current.state.is_final:
+        return
     if reason in (Reason.MALWARE, Reason.NOT_SCANNED):
         await storage.quarantine(stored)
-    state = UploadState.FAILED if reason is Reason.NOT_SCANNED else UploadState.REJECTED
-    current = await repository.get(record.id)
-    if current is None or current.generation != stored.generation:
-        return
+    is_files_fault = reason not in (Reason.NOT_SCANNED, Reason.SPEECH_REFUSED)
+    state = UploadState.REJECTED if is_files_fault else UploadState.FAILED
     await repository.change(current, over(state, reason))
     fields = {"path": record.path, "reason": reason}
     _log.warning("recording refused", extra={"fields": fields})

@@ -99,6 +99,6 @@ async def delete(patient: Patient, record: Transcription, event: AuditEvent) -> 
     async for version in notes.all_(record.id):
         batch.delete(version.path)
     batch.verify(patient.path, {"has_legal_hold": patient.has_legal_hold}, patient.revision)
-    batch.delete(record.path, must_exist=True)
+    batch.delete(record.path, revision=record.revision)
     audit.add(batch, event)
     await batch.commit()

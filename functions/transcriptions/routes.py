@@ -106,7 +106,10 @@ async def upload_recording(
     announced: its headers are to be sent as given. What arrives is processed
     by itself; follow `transcriptions/{id}` in Firestore, or ask for its status.
     """
-    if request.headers["content-type"].startswith("multipart/"):
+    kind = request.headers.get("content-type", "")
+    if not kind:
+        raise UnsupportedMediaType
+    if kind.startswith("multipart/"):
         wish, content = await _sent(request)
     else:
         wish, content = _valid(UploadCreate, await _json(request)), None

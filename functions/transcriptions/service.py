@@ -10,7 +10,7 @@ from common.crypto import Vault
 from common.firestore import now
 from common.idempotency import Once, Replay
 from common.models import Role
-from common.patients import changeable, current
+from common.patients import changeable
 from common.preconditions import applied
 from common.problems import (
     Forbidden,
@@ -283,27 +283,32 @@ def shown_note(version: NoteVersion, vault: Vault) -> NotePublic:
 async def delete(caller: Principal, transcription_id: str) -> None:
     """Raises `NotFound`, `Forbidden`, `LegalHold`, `PatientArchived`.
 
-    The record goes last, so that what broke off can be asked for again.
+    The record goes first, as it was read and only while nothing holds it; files that a crash leaves
+    are deleted when they are told of, or by their bucket's rules.
     """
     record, ground = await seen(caller, transcription_id, "transcriptions.delete")
     if not policy.can_delete(caller, ground, record):
         raise await audit.refuse(
             caller, "transcriptions.delete", record.path, record.patient_id, Forbidden()
         )
-    _refuse_held(await current(record.patient_id))
-    await storage.delete_all(record.object_name)
-    await storage.delete_all(record.converted_name)
-    await storage.delete_all(record.results_prefix)
+    await storage.find(
+        Bucket.UPLOADS, record.object_name
+    )  # while storage is away, nothing is begun
 
     async def change() -> None:
         patient = await changeable(record.patient_id)
         _refuse_held(patient)
+        current = await repository.get(record.id)
+        if current is None:
+            raise NotFound
         event = audit.event(
             caller, "transcriptions.delete", record.path, record.patient_id, reason=ground
         )
-        await repository.delete(patient, record, event)
+        await repository.delete(patient, current, event)
 
     await applied(change)
+    for prefix in (record.object_name, record.converted_name, record.results_prefix):
+        await storage.delete_all(prefix)
 
 
 def _refuse_held(patient: Patient) -> None:

@@ -77,6 +77,21 @@ def test_an_answer_belongs_to_its_question() -> None:
     assert marks("Reports chest pain.", "any chest pain", "yes, since Monday") == []
 
 
+@pytest.mark.parametrize(
+    ("sentence", "texts"),
+    [
+        ("Patient smokes.", ("Do you smoke?", "No, never.")),
+        ("Drinks alcohol.", ("Do you drink alcohol?", "No.")),
+        ("Patient vomited.", ("I did not vomit.",)),
+        ("Metformin 500 mg once daily.", ("Take metformin 500 milligrams twice a day",)),
+    ],
+)
+def test_what_was_denied_is_not_affirmed_in_any_words(
+    sentence: str, texts: tuple[str, ...]
+) -> None:
+    assert marks(sentence, *texts)
+
+
 def test_a_sentence_that_cites_nothing_or_what_is_not_there_is_marked() -> None:
     said = segments("i have a cough")
     for cited in ([], ["s9"], ["s1", "s9"]):

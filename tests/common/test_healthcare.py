@@ -82,6 +82,7 @@ def nlp(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Nlp]]:
     _Nlp.asked, _Nlp.status, _Nlp.answer = [], 200, None
     yield _Nlp
     server.shutdown()
+    server.server_close()
     healthcare._http.cache_clear()
 
 

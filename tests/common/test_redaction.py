@@ -54,6 +54,8 @@ KNOWN = (
         ("see Dr. Patel tomorrow", "Patel"),
         ("see https://example.test/me", "example"),
         ("a 94 year old woman", "94"),
+        ("she is ninety four years old", "ninety"),
+        ("born on the fifth of May", "May"),
     ],
 )
 def test_p37_identifiers_of_each_kind_are_taken_out(text: str, planted: str) -> None:
@@ -78,6 +80,28 @@ def test_p37_identifiers_of_each_kind_are_taken_out(text: str, planted: str) -> 
 )
 def test_what_is_medical_and_nobodys_stays(text: str) -> None:
     assert Redactor(KNOWN).redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "planted"),
+    [
+        ("Mark Young", "Hi Mark", "Mark"),
+        ("Grace Hope", "So Grace, how are you", "Grace"),
+        ("Li Na", "Good morning Li", "Li"),
+        ("José Núñez", "Good morning Jose", "Jose"),
+        ("José Núñez", "Mister Nunez is here", "Nunez"),
+        ("Zoë d’Arcy", "zoe darcy", "zoe"),
+    ],
+)
+def test_p37_a_name_is_found_however_it_is_heard(name: str, text: str, planted: str) -> None:
+    redacted = Redactor((Identifier(Kind.PERSON, name),)).redact(text)
+    assert planted not in redacted
+
+
+@pytest.mark.parametrize("city", ["Essen", "Paris"])
+def test_a_name_within_another_word_stops_nobody(city: str) -> None:
+    text = "essential hypertension in comparison"
+    assert Redactor((Identifier(Kind.ADDRESS, city),)).redact(text) == text
 
 
 def test_one_person_is_one_token_throughout() -> None:

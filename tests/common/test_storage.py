@@ -67,6 +67,7 @@ def iam_at(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(storage, "credentials_for", lambda scope: _OfAMachine())
     yield
     server.shutdown()
+    server.server_close()
 
 
 async def test_a_url_is_signed_by_iam_where_there_is_no_key(

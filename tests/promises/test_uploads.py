@@ -556,7 +556,7 @@ async def test_p13_a_function_that_is_killed_leaves_what_goes_on(
 
 _FAULTS = [
     ('{"BatchRecognize": "garbage"}', "completed"),
-    ('{"BatchRecognize": "refuse"}', "rejected"),
+    ('{"BatchRecognize": "refuse"}', "failed"),
     ('{"result": "garbage"}', "completed"),
     ('{"result": "truncated"}', "completed"),
     ('{"result": "twice"}', "completed"),

@@ -8,6 +8,7 @@ connection, Speech-to-Text or this function, what was heard until then is kept;
 import logging
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from secrets import token_hex
 
@@ -22,7 +23,7 @@ from common.live import LIVE_TYPES, Heard, NotSound
 from common.outside import Failed, Refused
 from common.patients import changeable
 from common.preconditions import applied
-from common.problems import NotFound, UnsupportedMediaType
+from common.problems import NotFound, Unavailable, UnsupportedMediaType
 from common.transcripts import Segment, Transcription, newest_first, transcriptions
 from common.uploads import REASONS, Reason, UploadState, over
 
@@ -33,8 +34,8 @@ from .schemas import LiveQuery, sse
 _STORE_EVERY = 5.0
 """Seconds; what was heard since is what a crash can lose."""
 
-_SILENT_FOR = timedelta(minutes=5)
-"""After which a record that nobody goes on with has lost its listener."""
+_SILENT_FOR = timedelta(minutes=65)
+"""Longer than this function may run: after that, nobody listens any more. An examination may be silent."""
 
 _log = logging.getLogger("healthhub.live")
 
@@ -127,7 +128,8 @@ class _Listening:
         self._unstored.append(found.segment)
         self._count += 1
         if time.monotonic() - self._stored_at > _STORE_EVERY:
-            await self._store({"due_time": now() + _SILENT_FOR, "update_time": now()})
+            with suppress(Unavailable):  # it is stored with what comes next
+                await self._store({"due_time": now() + _SILENT_FOR, "update_time": now()})
         return sse("segment", found.segment.model_dump(mode="json"))
 
     async def _store(self, fields: dict[str, object]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Query, Response
 
 from common.auth import PROBLEMS, Caller
-from common.idempotency import FirstTime
+from common.idempotency import AtLast
 from common.pages import Page, PageQuery
 from common.preconditions import revision_of
 from common.problems import (
@@ -46,7 +46,7 @@ def _tagged(response: Response, record: Transcription, shown: NotePublic) -> Not
     responses=responses(*PROBLEMS, *_CHANGES, RedactionIncomplete),
 )
 async def draft_note(
-    caller: Caller, transcription_id: TranscriptionId, once: FirstTime, response: Response
+    caller: Caller, transcription_id: TranscriptionId, once: AtLast, response: Response
 ) -> NotePublic:
     """Have a SOAP note drafted from what was said, without what identifies the patient.
 

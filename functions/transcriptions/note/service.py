@@ -19,7 +19,7 @@ from common.clinical import (
 )
 from common.crypto import Vault
 from common.firestore import ANY_REVISION, now
-from common.idempotency import Once
+from common.idempotency import Once, Replay
 from common.pages import PageQuery
 from common.patients import changeable, new_history
 from common.preconditions import applied
@@ -28,6 +28,7 @@ from common.problems import (
     Invalid,
     NoteUnsupported,
     RecordChanged,
+    RedactionIncomplete,
     StatusConflict,
 )
 from common.redaction import Redactor
@@ -71,7 +72,10 @@ async def draft(
     caller: Principal, transcription_id: str, once: Once
 ) -> tuple[Transcription, NotePublic]:
     """Raises `NotFound`, `Forbidden`, `StatusConflict`, `RedactionIncomplete`, `Unavailable`."""
-    record, ground = await _writable(caller, transcription_id, "notes.draft")
+    record, ground = await _writable(caller, transcription_id, "notes.draft", once)
+    if not record.language.lower().startswith("en"):
+        # What identifies somebody is known by its form in English only.
+        raise RedactionIncomplete("Drafts are made of English conversations only.")
     vault = await crypto.vault_of(record.patient_id)
     patient, said, name = await asyncio.gather(
         changeable(record.patient_id),
@@ -89,7 +93,7 @@ async def draft(
     drafted = await egress.ask(
         caller, "note", vault, redactor, _INSTRUCTIONS, data, "soap_note", NoteDrafted
     )
-    note = _checked(_restored(drafted, redactor), said.segments)
+    note = await asyncio.to_thread(_checked, _restored(drafted, redactor), said.segments)
     return await _store(
         caller, record, ground, vault, note, NoteState.DRAFT, "notes.draft", once=once
     )
@@ -129,7 +133,7 @@ async def edit(
         raise RecordChanged(headers={"ETag": record.etag})
     vault = await crypto.vault_of(record.patient_id)
     said = await read_said(record.id, vault)
-    note = _checked(wish.as_note(), said.segments)
+    note = await asyncio.to_thread(_checked, wish.as_note(), said.segments)
     return await _store(caller, record, ground, vault, note, NoteState.EDITED, "notes.edit")
 
 
@@ -191,12 +195,19 @@ async def list_versions(
 
 
 async def _writable(
-    caller: Principal, transcription_id: str, action: str
+    caller: Principal, transcription_id: str, action: str, once: Once | None = None
 ) -> tuple[Transcription, Ground]:
-    """A transcription that this doctor may write a note to."""
+    """A transcription that this doctor may write a note to.
+
+    With `once`, the first answer is given again to who may still see it, and noted.
+    """
     record, ground = await seen(caller, transcription_id, action)
     if not policy.can_write_note(ground):
         raise await audit.refuse(caller, action, record.path, record.patient_id, Forbidden())
+    if once is not None and (first := await once.finished()) is not None:
+        event = audit.event(caller, action, record.path, record.patient_id, reason=ground)
+        await audit.record(event)
+        raise Replay(first)
     if record.note_state is NoteState.SIGNED:
         raise StatusConflict("This note is signed. Amend the history record that it became.")
     if record.state is not UploadState.COMPLETED:

@@ -144,6 +144,26 @@ async def test_a_signed_note_enters_the_history_and_changes_no_more(
         assert (again.status_code, again.json()["title"]) == (409, "Status conflict")
 
 
+async def test_a_draft_is_made_of_what_can_be_redacted_only(
+    api: Api, doctor: Person, patient: Person
+) -> None:
+    id = await a_transcription(patient, doctor, "Ich heisse Hans.", language="de-DE")
+    answer = await api.post(f"/v1/transcriptions/{id}/note", doctor)
+    assert (answer.status_code, answer.json()["title"]) == (409, "Redaction incomplete")
+
+
+async def test_a_draft_is_not_given_again_to_who_may_see_it_no_more(
+    api: Api, admin: Person, doctor: Person
+) -> None:
+    person = await a_patient(api)
+    await admit(api, person, doctor)
+    path = f"/v1/transcriptions/{await a_transcription(person, doctor, *TALK)}"
+    headers = {"Idempotency-Key": "a-draft-that-outlives"}
+    assert (await api.post(f"{path}/note", doctor, headers=headers)).status_code == 201
+    assert (await api.delete(path, doctor)).status_code == 204
+    assert (await api.post(f"{path}/note", doctor, headers=headers)).status_code == 404
+
+
 async def test_there_is_nothing_to_sign_before_there_is_a_note(
     api: Api, doctor: Person, recorded: str
 ) -> None:

@@ -308,6 +308,23 @@ async def test_a_recording_that_is_deleted_while_it_is_recognised_leaves_nothing
     assert [part async for part in said.all_(id)] == []
 
 
+async def test_nothing_of_an_archived_patient_is_deleted(
+    api: Api, admin: Person, doctor: Person
+) -> None:
+    person = await a_patient(api)
+    await admit(api, person, doctor)
+    id = await upload(api, doctor, person, a_visit())
+    await ended(api, doctor, id)
+    await api.delete(f"/v1/patients/{person.uid}", person)
+    answer = await api.delete(f"/v1/transcriptions/{id}", doctor)
+    assert (answer.status_code, answer.json()["title"]) == (409, "Patient archived")
+    assert await storage.find(Bucket.UPLOADS, object_name(person.uid, id)) is not None
+
+
+async def test_an_upload_without_any_body_is_told_so(api: Api, doctor: Person) -> None:
+    assert (await api.post("/v1/transcriptions/upload", doctor)).status_code == 415
+
+
 async def test_nothing_is_deleted_under_legal_hold(api: Api, admin: Person, doctor: Person) -> None:
     person = await a_patient(api)
     await admit(api, person, doctor)
