@@ -25,6 +25,7 @@ from common.problems import (
     UnsupportedMediaType,
     responses,
 )
+from common.recordings import CONTENT_TYPES, container_of
 from common.schemas import ID_PATTERN
 from common.transcripts import Transcription
 
@@ -142,10 +143,18 @@ async def _sent(request: Request) -> tuple[UploadCreate, bytes]:
         described = {
             **given,
             "file_name": file.filename or "recording",
-            "content_type": file.content_type or "",
+            "content_type": _kind_of(file.content_type, content),
             "size_bytes": len(content),
         }
         return _valid(UploadCreate, described), content
+
+
+def _kind_of(said: str | None, content: bytes) -> str:
+    """As it was said; many clients know no type of their own, and then what it is."""
+    if said and said != "application/octet-stream":
+        return said
+    container = container_of(content[:64])
+    return CONTENT_TYPES[container][0] if container else "application/octet-stream"
 
 
 def _valid(model: type[UploadCreate], given: Any) -> UploadCreate:

@@ -494,8 +494,14 @@ async def test_p28_what_is_made_of_an_upload_triggers_nothing_more(
         logs = [platform.run_dir / "logs" / f"{name}.log" for name in names]
         return sum(log.read_text().count('"route": "/"') for log in logs)
 
+    async def is_quiet() -> bool:
+        before = requests()
+        await asyncio.sleep(1)
+        return requests() == before
+
     counts = []
     for _ in range(2):
+        await until(is_quiet)  # what earlier tests had set off
         before = requests()
         id = await upload(api, doctor, patient, a_visit())
         assert (await ended(api, doctor, id))["state"] == "completed"
