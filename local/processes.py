@@ -105,13 +105,20 @@ def _running(pid: int, marks: tuple[str, ...]) -> psutil.Process | None:
     """The process of this id, if its command line holds one of the marks."""
     try:
         process = psutil.Process(pid)
-        command = " ".join(process.cmdline())
+        for _ in range(5):
+            if command := " ".join(process.cmdline()):
+                break
+            time.sleep(0.05)  # it is just becoming another program
     except psutil.Error:
         return None
     return process if any(mark in command for mark in marks) else None
 
 
-_COMMANDS = ("emulator", "functions_framework", "-m local.")
+_COMMANDS = (
+    *("emulator", "functions_framework"),
+    *(f"local.{name}" for name in ("clamd", "gateway", "kms", "model", "outbox")),
+    *(f"local.{name}" for name in ("scheduler", "speech", "storage")),
+)
 
 
 def _clean_environment() -> dict[str, str]:
