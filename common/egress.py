@@ -25,7 +25,7 @@ from common.outside import Failed, Outside, Refused
 from common.problems import RedactionIncomplete, Unavailable
 from common.redaction import Identifier, Kind, NotRedacted, Redactor
 from common.settings import settings
-from common.transcripts import newest_first
+from common.transcripts import sorted_by_time
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -131,7 +131,7 @@ def _redacted(value: Any, redactor: Redactor) -> Any:
 
 def _line(caller: Principal, purpose: str, vault: Vault, redactor: Redactor, sent: _Sent) -> Prompt:
     moment = now()
-    path = prompts.path(vault.patient_id, f"{newest_first(moment)}{token_hex(6)}")
+    path = prompts.path(vault.patient_id, f"{sorted_by_time(moment)}{token_hex(6)}")
     prompt = Prompt(
         create_time=moment,
         update_time=moment,

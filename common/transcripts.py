@@ -62,7 +62,7 @@ class Transcription(Upload):
     @property
     def converted_name(self) -> str:
         """What Speech-to-Text hears, in the bucket of results."""
-        return f"sound/{self.patient_id}/{self.id}"
+        return converted_name(self.patient_id, self.id)
 
     @property
     def results_prefix(self) -> str:
@@ -72,6 +72,10 @@ class Transcription(Upload):
 
 def object_name(patient_id: str, transcription_id: str) -> str:
     return f"{PREFIX}/{patient_id}/{transcription_id}"
+
+
+def converted_name(patient_id: str, transcription_id: str) -> str:
+    return f"sound/{patient_id}/{transcription_id}"
 
 
 def parts_of(name: str) -> tuple[str, str] | None:
@@ -281,6 +285,6 @@ def duration_of(segments: Sequence[Segment]) -> float:
     return max((segment.end for segment in segments), default=0.0)
 
 
-def newest_first(moment: datetime) -> str:
+def sorted_by_time(moment: datetime) -> str:
     """An id that sorts by time."""
     return f"{int(moment.timestamp() * 1000):012x}"

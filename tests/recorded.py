@@ -13,7 +13,7 @@ import httpx
 
 from common import crypto, terms
 from common.firestore import Batch, now
-from common.transcripts import Segment, Transcription, newest_first, store_said, transcriptions
+from common.transcripts import Segment, Transcription, sorted_by_time, store_said, transcriptions
 from common.uploads import UploadState
 from local.voices import SAMPLE_RATE, speak
 from tests.client import Api, Person
@@ -141,7 +141,7 @@ async def stored(
         }
     )
     vault = await crypto.vault_of(patient.uid)
-    path = transcriptions.path(f"{newest_first(moment)}{token_hex(8)}")
+    path = transcriptions.path(f"{sorted_by_time(moment)}{token_hex(8)}")
     record.stored_as(path, "")
     record.sealed = {"file_name": vault.seal(path, "file_name", "canary visit.wav")}
     batch = Batch()

@@ -12,7 +12,7 @@ from common.events import ObjectStored
 from common.preconditions import applied
 from common.problems import NotFound
 from common.storage import Bucket
-from common.transcripts import Transcription, duration_of, parts_of
+from common.transcripts import Transcription, converted_name, duration_of, parts_of
 from common.uploads import Reason, UploadState, over
 
 from . import repository
@@ -71,7 +71,7 @@ async def _store(event: ObjectStored, patient_id: str, id: str) -> None:
 async def _clean(name: str, patient_id: str, id: str) -> None:
     """What was deleted or erased while it was recognised leaves nothing, in whichever step it was."""
     await storage.delete(Bucket.RESULTS, name)
-    await storage.delete(Bucket.RESULTS, f"sound/{patient_id}/{id}")
+    await storage.delete(Bucket.RESULTS, converted_name(patient_id, id))
     if await repository.get(id) is None:
         await repository.forget(id)
 

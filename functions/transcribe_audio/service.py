@@ -22,7 +22,7 @@ from common.preconditions import applied
 from common.problems import NotFound, RecordChanged, Unavailable
 from common.recordings import Examined, NotTaken
 from common.storage import Bucket, StoredObject
-from common.transcripts import Transcription, parts_of
+from common.transcripts import Transcription, converted_name, parts_of
 from common.uploads import CHECK_WITHIN, MAX_ATTEMPTS, Reason, UploadState, over
 
 from . import repository
@@ -63,7 +63,7 @@ async def _claim(event: ObjectStored, patient_id: str, id: str) -> Transcription
     if record is None or record.patient_id != patient_id:
         # Its record was deleted while it was on its way.
         await storage.delete(Bucket.UPLOADS, event.name)
-        await storage.delete(Bucket.RESULTS, f"sound/{patient_id}/{id}")
+        await storage.delete(Bucket.RESULTS, converted_name(patient_id, id))
         raise NotFound
     moment = now()
     if not _is_due(record, event):
@@ -201,6 +201,7 @@ async def _reject(record: Transcription, stored: StoredObject, reason: Reason) -
         return
     if reason in (Reason.MALWARE, Reason.NOT_SCANNED):
         await storage.quarantine(stored)
+    await storage.delete(Bucket.RESULTS, record.converted_name)  # if it came so far
     is_files_fault = reason not in (Reason.NOT_SCANNED, Reason.SPEECH_REFUSED)
     state = UploadState.REJECTED if is_files_fault else UploadState.FAILED
     await repository.change(current, over(state, reason))

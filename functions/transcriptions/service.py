@@ -25,7 +25,7 @@ from common.transcripts import (
     NotePrivate,
     NoteVersion,
     Transcription,
-    newest_first,
+    sorted_by_time,
     transcriptions,
 )
 from common.uploads import LOOK_AFTER, UploadState, UploadTarget
@@ -144,7 +144,7 @@ def new_record(
         sha256=wish.sha256,
         due_time=moment + LOOK_AFTER,
     )
-    path = transcriptions.path(f"{newest_first(moment)}{token_hex(8)}")
+    path = transcriptions.path(f"{sorted_by_time(moment)}{token_hex(8)}")
     record.stored_as(path, "")
     record.sealed = {"file_name": vault.seal(path, "file_name", wish.file_name)}
     return record
@@ -283,17 +283,16 @@ def shown_note(version: NoteVersion, vault: Vault) -> NotePublic:
 async def delete(caller: Principal, transcription_id: str) -> None:
     """Raises `NotFound`, `Forbidden`, `LegalHold`, `PatientArchived`.
 
-    The record goes first, as it was read and only while nothing holds it; files that a crash leaves
-    are deleted when they are told of, or by their bucket's rules.
+    The record goes first, as it was read and only while nothing holds it. A crash in between leaves
+    files, which go with the patient's erasure.
     """
     record, ground = await seen(caller, transcription_id, "transcriptions.delete")
     if not policy.can_delete(caller, ground, record):
         raise await audit.refuse(
             caller, "transcriptions.delete", record.path, record.patient_id, Forbidden()
         )
-    await storage.find(
-        Bucket.UPLOADS, record.object_name
-    )  # while storage is away, nothing is begun
+    # While storage is away nothing is begun: the record would go, and its files stay.
+    await storage.find(Bucket.UPLOADS, record.object_name)
 
     async def change() -> None:
         patient = await changeable(record.patient_id)

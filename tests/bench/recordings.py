@@ -53,7 +53,7 @@ def measure(platform: Platform) -> tuple[list[Row], list[str]]:
     note = (
         f"An hour of audio ({len(content) // _MIB} MB) ended as {status}: checked, scanned, converted"
         f" and handed over {checked / bare:.1f} × the time of decoding it alone; transcribed in"
-        f" {whole / _HOUR:.3f} × its length by the stand-in, which knows what repeats."
+        f" {whole / _HOUR:.3f} × its length by the stand-in."
     )
     return rows, [note]
 

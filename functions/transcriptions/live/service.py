@@ -24,7 +24,7 @@ from common.outside import Failed, Refused
 from common.patients import changeable
 from common.preconditions import applied
 from common.problems import NotFound, Unavailable, UnsupportedMediaType
-from common.transcripts import Segment, Transcription, newest_first, transcriptions
+from common.transcripts import Segment, Transcription, sorted_by_time, transcriptions
 from common.uploads import REASONS, Reason, UploadState, over
 
 from ..service import check_appointment, whose
@@ -72,7 +72,7 @@ def _record(caller: Principal, patient_id: str, wish: LiveQuery, kind: str) -> T
         attempts=1,
         due_time=moment + _SILENT_FOR,
     )
-    record.stored_as(transcriptions.path(f"{newest_first(moment)}{token_hex(8)}"), "")
+    record.stored_as(transcriptions.path(f"{sorted_by_time(moment)}{token_hex(8)}"), "")
     return record
 
 

@@ -225,7 +225,7 @@ async def test_an_upload_that_was_too_slow_is_asked_for_again(
     assert (late.status_code, late.json()["title"]) == (409, "Status conflict")
 
 
-async def test_recordings_are_listed_by_patient_and_state_newest_first(
+async def test_recordings_are_listed_by_patient_and_state_sorted_by_time(
     api: Api, admin: Person, doctor: Person
 ) -> None:
     person = await a_patient(api)

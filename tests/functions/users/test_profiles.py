@@ -140,7 +140,7 @@ async def test_a_doctor_who_becomes_a_patient_leaves_the_directory(api: Api, adm
     assert (await api.get(f"/v1/doctors/{doctor.uid}")).status_code == 404
 
 
-async def test_accounts_are_listed_page_by_page_newest_first(api: Api, admin: Person) -> None:
+async def test_accounts_are_listed_page_by_page_sorted_by_time(api: Api, admin: Person) -> None:
     made = [await register(api) for _ in range(5)]
     seen: list[str] = []
     path = "/v1/users?page_size=2&role=patient"

@@ -134,7 +134,7 @@ async def test_what_is_entered_can_not_be_read_in_the_store(
 # ---------------------------------------------------------------- lists
 
 
-async def test_the_history_is_listed_newest_first_and_filtered(api: Api, admin: Person) -> None:
+async def test_the_history_is_listed_sorted_by_time_and_filtered(api: Api, admin: Person) -> None:
     patient, doctor = await a_patient(api), await a_listed_doctor(api, admin)
     await admit(api, patient, doctor)
     entered = [
