@@ -7,9 +7,11 @@ It is read by `common/sound.py`, in a process with limits.
 import asyncio
 import json
 import os
+import signal
 import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +89,7 @@ def _is_mp3_frame(head: bytes) -> bool:
 async def convert(stored: StoredObject, format: str, target: str, told: Progress) -> Examined:
     """Read the upload to its end, and store it as FLAC under `target`, among the results.
 
-    Raises `NotTaken`; `NotFound`; `Unavailable`, also when it takes too long.
+    Raises `NotTaken`; `NotFound`; `Unavailable`, also when it takes too long or is killed from outside.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -135,6 +137,9 @@ class _Reader:
                 (size,) = struct.unpack(">I", await self._process.stdout.readexactly(4))
                 content = await self._process.stdout.readexactly(size)
             except asyncio.IncompleteReadError:
+                if await self._process.wait() == -signal.SIGKILL:
+                    # By the machine, short of memory, or somebody: the file is not to blame.
+                    raise Unavailable("The reading process was killed.") from None
                 # It was ended by its limits, or by the file: either way, of no use.
                 raise NotTaken(Reason.UNREADABLE_AUDIO) from None
             match kind:
@@ -152,8 +157,9 @@ class _Reader:
     async def _answer(self, start: int, size: int) -> None:
         assert self._process.stdin is not None  # noqa: S101
         piece = await storage.read(Bucket.UPLOADS, self._stored, start, size)
-        self._process.stdin.write(struct.pack(">I", len(piece)) + piece)
-        await self._process.stdin.drain()
+        with suppress(ConnectionError):  # it ended while it waited, as the next reading finds
+            self._process.stdin.write(struct.pack(">I", len(piece)) + piece)
+            await self._process.stdin.drain()
 
 
 def _examined(found: dict[str, object]) -> Examined:

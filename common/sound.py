@@ -271,7 +271,8 @@ def _declared_seconds(stream: Any, source: Any) -> float | None:
 def main() -> None:
     format, size, longest = sys.argv[1:]
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    # The soft limit is told by SIGXCPU, so that SIGKILL always means somebody else.
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     to, answers = sys.stdout.buffer, sys.stdin.buffer
     try:

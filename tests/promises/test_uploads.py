@@ -21,7 +21,7 @@ import pytest
 
 from common import audit, events, storage
 from common.firestore import Batch, now
-from common.problems import RecordChanged
+from common.problems import RecordChanged, Unavailable
 from common.recordings import CONTENT_TYPES, Examined, NotTaken, container_of, convert
 from common.storage import Bucket
 from common.transcripts import Transcription, object_name, transcriptions
@@ -520,11 +520,8 @@ async def test_p28_what_is_made_of_an_upload_triggers_nothing_more(
 def _worker(platform: Platform, function: str) -> psutil.Process:
     """The process that serves a function's requests."""
     found = next(each for each in platform.children.processes if each.name == function)
-    parent = psutil.Process(found.popen.pid)
-    serving = [
-        each for each in parent.children(recursive=True) if "sound" not in str(each.cmdline())
-    ]
-    return serving[-1] if serving else parent
+    (serving,) = psutil.Process(found.popen.pid).children()
+    return serving
 
 
 @pytest.mark.parametrize("moment", ["checking", "begun", "storing"])
@@ -555,6 +552,27 @@ async def test_p13_a_function_that_is_killed_leaves_what_goes_on(
         where=[("resource", "==", record.path), ("action", "==", "transcriptions.store")], limit=5
     )
     assert len(told) == 1
+
+
+async def test_p13_a_reader_that_is_killed_is_not_the_files_fault() -> None:
+    """The machine may end it for memory that others took; the file is tried again."""
+    name = f"tests/audio/{secrets.token_hex(8)}"
+    await storage.create(Bucket.UPLOADS, name, a_visit(), "audio/wav")
+    stored = await storage.find(Bucket.UPLOADS, name)
+    assert stored is not None
+
+    async def told(share: float) -> None:
+        pass
+
+    reading = asyncio.create_task(convert(stored, "wav", f"sound/{name}", told))
+
+    async def reader() -> psutil.Process | None:
+        here = psutil.Process().children()
+        return next((each for each in here if "common.sound" in each.cmdline()), None)
+
+    (await until(reader)).kill()
+    with pytest.raises(Unavailable):
+        await reading
 
 
 # ---------------------------------------------------------------- promise 35
