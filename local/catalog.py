@@ -7,6 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from local.bootstrap import ROOT
 
+Use = Literal[
+    "keys", "accounts", "speech", "model", "healthcare_nlp", "push", "mail", "scanner", "signing"
+]
+Verb = Literal["read", "create", "delete"]
+
 
 class Stored(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,6 +34,9 @@ class Function(BaseModel):
     timeout: int
     concurrency: int
     min_instances: int = 0
+    uses: tuple[Use, ...] = ()
+    buckets: dict[Literal["uploads", "results", "quarantine"], tuple[Verb, ...]] = {}
+    publishes_to: tuple[str, ...] = ()
 
     def answers(self, path: str) -> bool:
         """Whether the load balancer sends this path (without `/v1`) here."""
