@@ -21,7 +21,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common import coldstart, idempotency, logs, problems
+from common import coldstart, idempotency, logs, problems, telemetry
 from common.events import Receiver
 from common.health import Health, HealthCheck, Probe
 from common.settings import settings
@@ -144,12 +144,29 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        context = _context(scope, headers)
-        logs.request_context.set(context)
-        answer = _Answer(send, context.request_id)
-        scope = {**scope, **_unversioned(scope["path"])}
+        with telemetry.request(scope["method"], headers) as span:
+            context = _context(scope, headers)
+            logs.request_context.set(context)
+            answer = _Answer(send, context.request_id)
+            scope = {**scope, **_unversioned(scope["path"])}
+            started = time.perf_counter()
+            try:
+                await self._answer(scope, headers, receive, answer)
+            finally:
+                done = {
+                    "method": scope["method"],
+                    "route": _route(scope),
+                    "status": answer.status,
+                    "latency_ms": round((time.perf_counter() - started) * 1000, 1),
+                    "actor_uid": context.actor_uid,
+                }
+                telemetry.answered(span, done["method"], done["route"], answer.status)
+                _log.info("request", extra={"fields": done})
+
+    async def _answer(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer"
+    ) -> None:
         try:
             allowed = self._bodies.get(scope["path"], _SMALL_JSON)
             if refusal := _refusal(headers, allowed):
@@ -161,19 +178,6 @@ class Edge:
         except Exception:  # noqa: BLE001 - the last resort; it is logged
             _log.exception("unforeseen error")
             await answer.problem(problems.Internal())
-        finally:
-            _log.info(
-                "request",
-                extra={
-                    "fields": {
-                        "method": scope["method"],
-                        "route": _route(scope),
-                        "status": answer.status,
-                        "latency_ms": round((time.perf_counter() - started) * 1000, 1),
-                        "actor_uid": context.actor_uid,
-                    }
-                },
-            )
 
 
 class _Answer:
@@ -218,12 +222,7 @@ _SECURITY_HEADERS = [
 def _context(scope: Scope, headers: dict[bytes, bytes]) -> logs.RequestContext:
     given = headers.get(b"x-request-id", b"")
     request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-    trace_id, span_id = "", ""
-    if b"traceparent" in headers or b"x-cloud-trace-context" in headers:
-        trace_id, span_id = logs.trace_of(
-            headers.get(b"traceparent", b"").decode("latin-1"),
-            headers.get(b"x-cloud-trace-context", b"").decode("latin-1"),
-        )
+    trace_id, span_id = telemetry.ids()
     return logs.RequestContext(request_id, trace_id, span_id, _address(scope, headers))
 
 

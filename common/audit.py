@@ -11,12 +11,14 @@ import logging
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from common import telemetry
 from common.auth import Principal
 from common.chain import Chains
 from common.firestore import Batch, Collection, now
 from common.logs import request_context
 from common.models import AuditEvent, Outcome
 from common.problems import Problem
+from common.telemetry import Metric
 
 T = TypeVar("T")
 
@@ -61,6 +63,8 @@ def add(batch: Batch, happened: AuditEvent) -> None:
 
     def told(is_stored: bool | None) -> None:
         settled(is_stored)
+        if is_stored is None:
+            telemetry.count(Metric.AUDIT_FAILURES)
         if is_stored:
             line = {"audit_event": id, **happened.model_dump(mode="json", exclude_none=True)}
             _log.info("audit", extra={"fields": line})

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from common import slots
+from common import slots, telemetry
 from common.appointments import booked_days, booked_slots, practices
 from common.availability import Slot
 from common.firestore import Batch, Committed, Where, now
@@ -41,6 +41,7 @@ from common.scheduling import (
     Span,
     WaitlistEntry,
 )
+from common.telemetry import Metric
 
 READ_AGE = 4.0
 """Seconds for which a booking may rest on a schedule that it read; a commit takes five at most."""
@@ -187,11 +188,16 @@ class Change:
             self._write_slots(batch)
             self._days.write(batch)
             write(batch)
+            new = sum(not place.appointment.revision for place in self._places)
             try:
-                return await batch.commit()
+                committed = await batch.commit()
             except (AlreadyExists, NotFound, RecordChanged):
                 await self._find_out_why()
                 await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
+                continue
+            if new:
+                telemetry.count(Metric.BOOKINGS, new)
+            return committed
         raise Busy
 
     async def _look_beside(self, place: Place) -> None:
@@ -285,6 +291,7 @@ async def _slot_taken(place: Place) -> SlotTaken:
 
 
 def _taken_but_for(free: Sequence[FreeSlot]) -> SlotTaken:
+    telemetry.count(Metric.RACES_LOST)
     return SlotTaken(members={"next_free": [slot.model_dump(mode="json") for slot in free]})
 
 

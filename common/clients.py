@@ -11,6 +11,7 @@ from typing import Any
 
 from google.cloud.firestore_v1.async_client import AsyncClient
 
+from common import telemetry
 from common.problems import Unavailable
 from common.settings import settings
 
@@ -71,7 +72,8 @@ def _asking_kms(call: Callable[..., Any], request: Mapping[str, Any]) -> Any:
         timeout=KMS_DEADLINE / 2,
     )
     try:
-        return call(request=request, retry=few, timeout=KMS_DEADLINE)
+        with telemetry.span("kms"):
+            return call(request=request, retry=few, timeout=KMS_DEADLINE)
     except (exceptions.ServerError, exceptions.TooManyRequests, exceptions.RetryError) as error:
         raise Unavailable("The key service does not answer. Nothing was changed.") from error
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from common import audit
+from common import audit, telemetry
 from common.auth import Principal
 from common.clients import openai_client
 from common.clinical import Patient, PatientPrivate
@@ -25,6 +25,7 @@ from common.outside import Failed, Outside, Refused
 from common.problems import RedactionIncomplete, Unavailable
 from common.redaction import Identifier, Kind, NotRedacted, Redactor
 from common.settings import settings
+from common.telemetry import Metric
 from common.transcripts import sorted_by_time
 
 M = TypeVar("M", bound=BaseModel)
@@ -102,6 +103,7 @@ async def ask(
         text = json.dumps(_redacted(data, redactor), ensure_ascii=False)
         redactor.check(text)
     except NotRedacted:
+        telemetry.count(Metric.PROMPTS_REFUSED, purpose=purpose)
         raise RedactionIncomplete from None
     prompt = _line(caller, purpose, vault, redactor, _Sent(instructions=instructions, data=text))
     batch = Batch()

@@ -18,14 +18,17 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.trace import SpanKind
 from starlette.requests import Request
 from starlette.responses import Response
 
+from common import telemetry
 from common.clients import access_token
 from common.firestore import Batch, Collection, now, plus
 from common.models import Record
 from common.problems import NotFound, Problem, Unavailable
 from common.settings import settings
+from common.telemetry import Metric
 
 if TYPE_CHECKING:
     import httpx
@@ -39,6 +42,8 @@ DEAD_LETTERS = "dead-letters"
 
 _ADDED_BY_PUBSUB = "CloudPubSubDeadLetter"
 _REPLAYED = "healthhub-replayed"
+_TRACE = "googclient_traceparent"
+"""As Google's own libraries call it."""
 _SCOPE = "https://www.googleapis.com/auth/pubsub"
 
 _log = logging.getLogger("healthhub.events")
@@ -119,7 +124,8 @@ def when_stored(work: Callable[[ObjectStored], Awaitable[None]]) -> Receiver:
     async def receive(request: Request) -> Response:
         push = await _push(request)
         try:
-            await work(_object(push))
+            with telemetry.continued(push.attributes.get(_TRACE), push.subscription):
+                await work(_object(push))
         except Problem as problem:
             if problem.status >= 500:
                 await _remember_failure(push, problem)
@@ -143,6 +149,7 @@ def when_dead() -> Receiver:
         await _merge(push, source, {"is_dead": True})
         fields = {"dead_letter": _name_of(push, source), "of": source}
         _log.error("dead letter", extra={"fields": fields})
+        telemetry.count(Metric.DEAD_LETTERS, of=source)
         return Response(status_code=204)
 
     return receive
@@ -182,7 +189,7 @@ def _own(attributes: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in attributes.items()
-        if not name.startswith(_ADDED_BY_PUBSUB) and name != _REPLAYED
+        if not name.startswith(_ADDED_BY_PUBSUB) and name not in (_REPLAYED, _TRACE)
     }
 
 
@@ -228,14 +235,16 @@ async def publish(topic: str, attributes: Mapping[str, str], data: bytes = b"") 
     """Raises `Unavailable`."""
     import httpx
 
-    message = {"attributes": dict(attributes), "data": base64.b64encode(data).decode()}
+    own = {_TRACE: traceparent} if (traceparent := telemetry.traceparent()) else {}
+    message = {"attributes": {**own, **attributes}, "data": base64.b64encode(data).decode()}
     url = f"{_base()}/v1/projects/{settings().project_id}/topics/{topic}:publish"
     try:
-        answer = await _http().post(
-            url,
-            json={"messages": [message]},
-            headers={"Authorization": f"Bearer {await _token()}"},
-        )
+        with telemetry.span(f"publish {topic}", SpanKind.PRODUCER):
+            answer = await _http().post(
+                url,
+                json={"messages": [message]},
+                headers={"Authorization": f"Bearer {await _token()}"},
+            )
         answer.raise_for_status()
     except httpx.HTTPError as error:
         raise Unavailable("The message service does not answer.") from error

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import jwt
 
+from common import telemetry
 from common.models import Role
 from common.problems import (
     EmailTaken,
@@ -196,7 +197,8 @@ async def _post(path: str, body: dict[str, Any]) -> dict[str, Any]:
 
     for attempt in (1, 2):
         try:
-            response = await _http().post(_url(path), json=body)
+            with telemetry.span("identity"):
+                response = await _http().post(_url(path), json=body)
         except httpx.HTTPError:
             if attempt == 2:
                 raise IdentityUnavailable from None

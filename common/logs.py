@@ -10,8 +10,10 @@ import logging
 import re
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -31,17 +33,28 @@ class RequestContext:
 
 request_context: ContextVar[RequestContext | None] = ContextVar("request_context", default=None)
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _CLOUD_TRACE = re.compile(r"([0-9a-f]{32})/(\d{1,20})")
 
 
-def trace_of(traceparent: str | None, cloud_trace: str | None) -> tuple[str, str]:
-    """Trace and span id (hex) from W3C `traceparent`, else from `X-Cloud-Trace-Context`, else empty."""
-    if traceparent and (match := _TRACEPARENT.fullmatch(traceparent)):
-        return match[1], match[2]
-    if cloud_trace and (match := _CLOUD_TRACE.match(cloud_trace)):
+def cloud_trace(header: str) -> tuple[str, str]:
+    """Trace and span id (hex) from `X-Cloud-Trace-Context`, else empty."""
+    if match := _CLOUD_TRACE.match(header):
         return match[1], f"{int(match[2]) & (2**64 - 1):016x}"
     return "", ""
+
+
+@contextmanager
+def traced(trace_id: str, span_id: str) -> Iterator[None]:
+    """What is logged meanwhile belongs to that trace."""
+    context = request_context.get()
+    if context is None:
+        yield
+        return
+    token = request_context.set(replace(context, trace_id=trace_id, span_id=span_id))
+    try:
+        yield
+    finally:
+        request_context.reset(token)
 
 
 class JsonFormatter(logging.Formatter):

@@ -11,6 +11,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from common import telemetry
+
 T = TypeVar("T")
 
 _log = logging.getLogger("healthhub.outside")
@@ -53,8 +55,9 @@ class Outside:
         if time.monotonic() - self._opened_at < self._open_for:
             raise Failed(f"{self._name} is left alone for a while")
         try:
-            async with asyncio.timeout(self._deadline):
-                answer = await self._tried(ask)
+            with telemetry.span(self._name):
+                async with asyncio.timeout(self._deadline):
+                    answer = await self._tried(ask)
         except Refused:
             self._failures = 0
             raise

@@ -19,6 +19,7 @@ from google.cloud.firestore_v1.types import document as document_types
 from google.cloud.firestore_v1.types import firestore as firestore_types
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from common import telemetry
 from common.clients import DEFAULT_DATABASE, firestore_client
 from common.problems import AlreadyExists, Busy, NotFound, RecordChanged, Unavailable
 
@@ -83,10 +84,15 @@ async def get_document(
     request = firestore_types.GetDocumentRequest.pb()(
         name=f"{client._database_string}/documents/{path}"
     )
+    with telemetry.span("firestore.get"):
+        return await _got(request, client._rpc_metadata, database)
+
+
+async def _got(request: Any, metadata: Any, database: str) -> document_types.Document | None:
     for attempt in (1, 2, 3):
         try:
             return await _getter(database)(  # type: ignore[no-any-return]
-                request, metadata=client._rpc_metadata, timeout=DEADLINE
+                request, metadata=metadata, timeout=DEADLINE
             )
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
@@ -100,7 +106,8 @@ async def get_document(
 async def calling(call: Awaitable[T]) -> T:
     """A query's answer. That its index is missing or being built is no client's fault."""
     try:
-        return await call
+        with telemetry.span("firestore.query"):
+            return await call
     except google.FailedPrecondition:
         raise
     except (google.GoogleAPICallError, google.RetryError) as error:
@@ -112,9 +119,10 @@ async def commit(writes: Sequence[Any], database: str = DEFAULT_DATABASE) -> Seq
     client = firestore_client(database)
     request = firestore_types.CommitRequest.pb()(database=client._database_string, writes=writes)
     try:
-        answer = await _committer(database)(
-            request, metadata=client._rpc_metadata, timeout=DEADLINE
-        )
+        with telemetry.span("firestore.commit", attributes={"writes": len(writes)}):
+            answer = await _committer(database)(
+                request, metadata=client._rpc_metadata, timeout=DEADLINE
+            )
     except grpc.aio.AioRpcError as error:
         translated = _translated(google.from_grpc_error(error))  # type: ignore[no-untyped-call]
         if type(translated) is Unavailable:

@@ -127,6 +127,10 @@ class Settings(BaseModel):
     healthcare_nlp: str = ""
     """`projects/…/locations/…` of the Healthcare Natural Language API: it then finds the terms."""
     healthcare_url: str = "https://healthcare.googleapis.com"
+    otlp_endpoint: str = ""
+    """Where traces go, by OTLP over HTTP: `https://telemetry.googleapis.com` for Cloud Trace. Empty: nowhere."""
+    trace_ratio: float = Field(default=1.0, ge=0, le=1)
+    """Which share of the requests is traced that come without a trace of their own."""
     retention: Retention = Retention()
     certificates_url: str = (
         "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com"
@@ -197,6 +201,8 @@ _VARIABLES = {
     "smtp_password": "SMTP_PASSWORD",
     "smtp_emulator_host": "SMTP_EMULATOR_HOST",
     "mail_from": "MAIL_FROM",
+    "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "trace_ratio": "TRACE_RATIO",
     "retention": "RETENTION",
     "certificates_url": "TOKEN_CERTIFICATES_URL",
     "cors_origins": "CORS_ORIGINS",

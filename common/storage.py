@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from common import telemetry
 from common.clients import credentials_for, storage_client
 from common.firestore import now
 from common.problems import AlreadyExists, NotFound, Unavailable
@@ -243,7 +244,8 @@ async def _asking(call: Callable[[], T]) -> T:
     from requests import RequestException
 
     try:
-        return await asyncio.to_thread(call)
+        with telemetry.span("storage"):
+            return await asyncio.to_thread(call)
     except exceptions.NotFound:
         raise NotFound from None
     except exceptions.PreconditionFailed:

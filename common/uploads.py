@@ -92,6 +92,8 @@ class Upload(Record):
     """Of the object that is or was worked on; an older one never wins."""
     claimed_by: str = ""
     """The message whose delivery works on it, until `due_time`."""
+    traceparent: str = ""
+    """Of the request that announced it: what is done with the file goes on with its trace."""
     due_time: datetime | None = None
     """When to look whether it is stuck; None: it can't be."""
 

@@ -83,6 +83,7 @@ def _welcome(platform: Platform, seconds: float) -> None:
         ("API", f"{platform.url}/v1"),
         ("API explorer", f"{platform.url}/docs"),
         ("Push and mail sent", f"{platform.url}/dev/outbox"),
+        ("Traces", f"{platform.url}/dev/traces"),
         ("Firestore emulator", f"{HOST}:{ports.firestore}"),
         ("Firebase Auth emulator", f"{HOST}:{ports.auth}"),
         ("Pub/Sub emulator", f"{HOST}:{ports.pubsub}"),

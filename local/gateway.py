@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from common import problems
+from common import problems, telemetry
 from local import catalog
 from local.both_ways import Exchange
 from local.ports import HOST
@@ -57,10 +57,13 @@ class Gateway:
         self._client = httpx.AsyncClient(timeout=None, limits=limits)  # noqa: S113 - per function
 
     async def forward(self, request: Request) -> Response:
-        """Send the request to the function whose path it is."""
+        """Send the request to the function whose path it is, as a step of a trace."""
+        function = self._function_for(request.url.path.removeprefix("/v1"))
+        with telemetry.request(f"{request.method} → {function.name}", dict(request.headers.raw)):
+            return await self._forward(request, function)
+
+    async def _forward(self, request: Request, function: catalog.Function) -> Response:
         started = time.perf_counter()
-        path = request.url.path.removeprefix("/v1")
-        function = self._function_for(path)
         if request.headers.get("transfer-encoding") == "chunked":
             return await self._both_ways(request, function)
         url = httpx.URL(
@@ -113,7 +116,14 @@ class Gateway:
 
     async def outbox(self, request: Request) -> Response:
         """What the stand-ins for FCM and SMTP were given to send."""
-        url = f"{os.environ['HEALTHHUB_OUTBOX']}/dev/outbox"
+        return await self._shown(request, os.environ["HEALTHHUB_OUTBOX"])
+
+    async def traces(self, request: Request) -> Response:
+        """What the requests did, as far as they were traced."""
+        return await self._shown(request, os.environ["HEALTHHUB_TRACES"])
+
+    async def _shown(self, request: Request, address: str) -> Response:
+        url = httpx.URL(address, raw_path=_target(request))
         headers = {"Accept": request.headers.get("accept", "*/*")}
         answer = await self._client.request(request.method, url, headers=headers)
         media_type = answer.headers.get("content-type")
@@ -155,7 +165,10 @@ def _target(request: Request) -> bytes:
 
 
 def _request_headers(request: Request) -> list[tuple[bytes, bytes]]:
-    headers = [(n, v) for n, v in request.headers.raw if n not in _HOP_BY_HOP]
+    own = telemetry.traceparent().encode()
+    kept = _HOP_BY_HOP | ({b"traceparent"} if own else set())
+    headers = [(n, v) for n, v in request.headers.raw if n not in kept]
+    headers += [(b"traceparent", own)] if own else []
     before = [v for n, v in headers if n == b"x-forwarded-for"]
     client = request.client.host if request.client else HOST
     hops = b", ".join([*before, client.encode(), HOST.encode()])
@@ -190,6 +203,7 @@ def application() -> Starlette:
             Route("/docs", explorer),
             Route("/openapi.json", gateway.openapi),
             Route("/dev/outbox", gateway.outbox, methods=["GET", "DELETE"]),
+            Route("/dev/traces", gateway.traces, methods=["GET", "DELETE"]),
             Mount("/docs/assets", StaticFiles(directory=os.environ["HEALTHHUB_EXPLORER"])),
             Route("/{path:path}", gateway.forward, methods=methods),
         ]

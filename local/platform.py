@@ -146,11 +146,17 @@ class Platform:
         yield self._service("model", script, ports.openai, cwd=ROOT, path="/dev/prompts")
         script = _module("local.clamd", str(ports.clamd))
         yield self._service("clamd", script, ports.clamd, cwd=ROOT, path=None)
+        script = _module("local.traces", str(ports.traces))
+        yield self._service("traces", script, ports.traces, cwd=ROOT, path="/dev/traces")
 
     @property
     def _key_file(self) -> Path:
         """The service account's key, for signed URLs: made here, where the cloud has IAM."""
         return self.run_dir / "service-account.json"
+
+    @property
+    def _tracing(self) -> dict[str, str]:
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{self.ports.traces}"}
 
     def _start_functions(self) -> Iterator[Callable[[], str]]:
         declared = catalog.read()
@@ -160,6 +166,7 @@ class Platform:
             env = {
                 **self.client_env(),
                 "GOOGLE_APPLICATION_CREDENTIALS": str(self._key_file),
+                **self._tracing,
                 "FUNCTION_TARGET": name,
                 "FUNCTION_SOURCE": str(bundle / "main.py"),
                 "FUNCTION_SIGNATURE_TYPE": "http",
@@ -175,8 +182,11 @@ class Platform:
     def _start_gateway(self) -> Callable[[], str]:
         env = {
             **self.client_env(),
+            **self._tracing,
             "HEALTHHUB_FUNCTIONS": json.dumps(self.services),
+            "FUNCTION_TARGET": "gateway",
             "HEALTHHUB_OUTBOX": f"http://{HOST}:{self.ports.fcm}",
+            "HEALTHHUB_TRACES": f"http://{HOST}:{self.ports.traces}",
             "HEALTHHUB_EXPLORER": str(self.tools.node_modules / "swagger-ui-dist"),
             "HEALTHHUB_DEMO": "1" if self.is_demo else "",
             "HEALTHHUB_PORT": str(self.ports.gateway),

@@ -23,6 +23,7 @@ class Ports:
     speech: int
     openai: int
     clamd: int
+    traces: int
 
     @classmethod
     def usual(cls) -> "Ports":
@@ -39,6 +40,7 @@ class Ports:
             speech=_port_of("SPEECH_EMULATOR_HOST", 9301),
             openai=_port_of("OPENAI_EMULATOR_HOST", 9303),
             clamd=_port_of("CLAMD_HOST", 9307),
+            traces=_port_of("OTEL_EXPORTER_OTLP_ENDPOINT", 4318),
         )
 
     @classmethod

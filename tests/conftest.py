@@ -99,8 +99,9 @@ def measured_environment() -> dict[str, str]:
 
 
 def found_in_logs(platform: Platform, canaries: tuple[str, ...]) -> list[str]:
-    """Log lines of functions and gateway that hold one of these."""
-    logs = [platform.run_dir / "logs" / f"{name}.log" for name in (*platform.functions, "gateway")]
+    """Log lines of functions and gateway, and traced spans, that hold one of these."""
+    named = (*platform.functions, "gateway", "traces")
+    logs = [platform.run_dir / "logs" / f"{name}.log" for name in named]
     lines = [line for log in logs for line in log.read_text(errors="replace").splitlines()]
     assert lines, "the functions logged nothing, so this would prove nothing"
     return [line for line in lines if any(canary in line for canary in canaries)]

@@ -7,11 +7,12 @@ that is none has its recognition started again.
 
 import logging
 
-from common import crypto, findings, speech, storage, transcribing
+from common import crypto, findings, speech, storage, telemetry, transcribing
 from common.events import ObjectStored
 from common.preconditions import applied
 from common.problems import NotFound
 from common.storage import Bucket
+from common.telemetry import Metric
 from common.transcripts import Transcription, converted_name, duration_of, parts_of
 from common.uploads import Reason, UploadState, over
 
@@ -42,6 +43,11 @@ async def _store(event: ObjectStored, patient_id: str, id: str) -> None:
         raise NotFound
     if record.state is not UploadState.PROCESSING or not _is_current(record, event.name):
         return
+    with telemetry.continued(record.traceparent, "store_transcript"):
+        await _take_in(record, event)
+
+
+async def _take_in(record: Transcription, event: ObjectStored) -> None:
     stored = await storage.find(Bucket.RESULTS, event.name)
     if stored is None:
         return
@@ -65,6 +71,7 @@ async def _store(event: ObjectStored, patient_id: str, id: str) -> None:
         "duration_seconds": record.duration_seconds or duration_of(segments),
     }
     await repository.complete(record, fields, segments, terms, vault)
+    telemetry.count(Metric.TRANSCRIPTS, state=UploadState.COMPLETED, how="file")
     await storage.delete(Bucket.RESULTS, record.converted_name)
 
 

@@ -11,12 +11,13 @@ it was read, so one of two that meet does it.
 import logging
 from datetime import datetime, timedelta
 
-from common import audit, speech, storage, transcribing, waitlist
+from common import audit, speech, storage, telemetry, transcribing, waitlist
 from common.firestore import Batch, now
 from common.outside import Refused
 from common.preconditions import applied
 from common.scheduling import WaitlistEntry, WaitlistStatus
 from common.storage import Bucket
+from common.telemetry import Metric
 from common.transcripts import Transcription
 from common.uploads import (
     CHECK_WITHIN,
@@ -58,6 +59,8 @@ async def sweep() -> None:
             failures.append(error)
     fields = {"offers_passed_on": passed, "waits_expired": expired, "recordings_resumed": resumed}
     _log.info("swept", extra={"fields": fields})
+    if resumed:
+        telemetry.count(Metric.STUCK_WORK, resumed)
     if failures:
         raise failures[-1]
 
@@ -94,18 +97,18 @@ def _told(action: str, entry: WaitlistEntry) -> waitlist.Write:
 
 
 async def _resume(transcription_id: str, moment: datetime) -> bool:
-    """Have a recording go on, or end it; whether it was this firing that did."""
+    """Have a recording go on, or end it; whether it stood still, and it was this firing that found it."""
     record = await repository.recording(transcription_id)
     if record is None or record.due_time is None or record.due_time > moment:
         return False
     if record.is_streamed:
         await _end_live(record)
     elif record.state is UploadState.PENDING_UPLOAD:
-        await _look_for_file(record, moment)
+        return await _look_for_file(record, moment)
     elif record.state is UploadState.UPLOADED:
         return await transcribing.go_on(record, Reason.PROCESSING_FAILED)
     else:
-        await _look_at_recognition(record, moment)
+        return await _look_at_recognition(record, moment)
     return True
 
 
@@ -115,7 +118,7 @@ async def _end_live(record: Transcription) -> None:
     await transcribing.change(record, over(state, Reason.CONNECTION_LOST))
 
 
-async def _look_for_file(record: Transcription, moment: datetime) -> None:
+async def _look_for_file(record: Transcription, moment: datetime) -> bool:
     stored = await storage.find(Bucket.UPLOADS, record.object_name)
     if stored is not None:
         # Word of it was lost. The state stays: whoever is told now claims it.
@@ -125,16 +128,18 @@ async def _look_for_file(record: Transcription, moment: datetime) -> None:
         await transcribing.change(record, over(UploadState.FAILED, Reason.NOT_UPLOADED))
     else:
         await transcribing.change(record, {"due_time": moment + LOOK_AFTER})
+        return False
+    return True
 
 
-async def _look_at_recognition(record: Transcription, moment: datetime) -> None:
+async def _look_at_recognition(record: Transcription, moment: datetime) -> bool:
     """Tell how far it is; begin it again when it came to nothing.
 
     Raises `Failed` while Speech-to-Text does not answer: it is asked again at the next firing.
     """
     if record.operation_time and moment - record.operation_time > _RECOGNISED_WITHIN:
         await transcribing.again(record, Reason.SPEECH_FAILED)
-        return
+        return True
     try:
         seen = await speech.look(record.operation)
     except Refused:
@@ -146,11 +151,12 @@ async def _look_at_recognition(record: Transcription, moment: datetime) -> None:
             "update_time": moment,
         }
         await transcribing.change(record, fields)
-        return
+        return False
     prefix = f"{record.results_prefix}/{record.generation}-"
     results = await storage.find_all(Bucket.RESULTS, prefix)
     if seen.error is not None or not results:
         await transcribing.again(record, Reason.SPEECH_FAILED)
-        return
+        return True
     await transcribing.change(record, {"due_time": moment + CHECK_WITHIN})
     await transcribing.tell_of_result(results[-1])
+    return True

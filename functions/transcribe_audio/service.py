@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from common import malware, recordings, speech, storage
+from common import malware, recordings, speech, storage, telemetry
 from common.events import ObjectStored
 from common.firestore import now
 from common.outside import Refused
@@ -43,6 +43,11 @@ async def transcribe(event: ObjectStored) -> None:
     record = await applied(lambda: _claim(event, *names))
     if record is None:
         return
+    with telemetry.continued(record.traceparent, "transcribe_audio"):
+        await _work_on(record, event)
+
+
+async def _work_on(record: Transcription, event: ObjectStored) -> None:
     stored = await storage.find(Bucket.UPLOADS, event.name)
     if stored is None or stored.generation != event.generation:
         return  # deleted, or there is a newer one, of which we are told too

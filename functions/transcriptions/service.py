@@ -3,7 +3,7 @@
 import asyncio
 from secrets import token_hex
 
-from common import access, audit, crypto, storage
+from common import access, audit, crypto, storage, telemetry
 from common.auth import Principal
 from common.clinical import Ground, Patient
 from common.crypto import Vault
@@ -142,6 +142,7 @@ def new_record(
         content_type=wish.content_type,
         size_bytes=wish.size_bytes,
         sha256=wish.sha256,
+        traceparent=telemetry.traceparent(),
         due_time=moment + LOOK_AFTER,
     )
     path = transcriptions.path(f"{sorted_by_time(moment)}{token_hex(8)}")

@@ -7,26 +7,9 @@ from typing import Any
 import pytest
 
 from common import logs
-from common.logs import JsonFormatter, RequestContext, request_context, trace_of
+from common.logs import JsonFormatter, RequestContext, request_context
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-
-
-@pytest.mark.parametrize(
-    ("traceparent", "cloud", "expected"),
-    [
-        (f"00-{TRACE}-00f067aa0ba902b7-01", None, (TRACE, "00f067aa0ba902b7")),
-        (None, f"{TRACE}/255;o=1", (TRACE, "00000000000000ff")),
-        ("garbage", f"{TRACE}/1", (TRACE, "0000000000000001")),
-        (f"00-{TRACE.upper()}-00f067aa0ba902b7-01", None, ("", "")),
-        (None, f"{TRACE}/99999999999999999999", (TRACE, "6bc75e2d630fffff")),
-        (None, None, ("", "")),
-    ],
-)
-def test_the_trace_is_read_from_either_header(
-    traceparent: str | None, cloud: str | None, expected: tuple[str, str]
-) -> None:
-    assert trace_of(traceparent, cloud) == expected
 
 
 def line(record: logging.LogRecord) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 
-from common import access, audit, crypto, limits
+from common import access, audit, crypto, limits, telemetry
 from common.auth import Principal
 from common.clinical import AccessGrant, BreakGlass, Notification, NotificationKind
 from common.firestore import now
@@ -20,6 +20,7 @@ from common.problems import (
     Invalid,
     NotFound,
 )
+from common.telemetry import Metric
 
 from .. import policy
 from . import repository
@@ -211,6 +212,7 @@ async def _opened(
     except AlreadyExists:
         await once.replay()
         raise
+    telemetry.count(Metric.BREAK_GLASS)
     return answer
 
 

@@ -14,7 +14,7 @@ from secrets import token_hex
 
 from starlette.requests import ClientDisconnect
 
-from common import audit, crypto, findings, live
+from common import audit, crypto, findings, live, telemetry
 from common.auth import Principal
 from common.clinical import Ground
 from common.crypto import Vault
@@ -24,6 +24,7 @@ from common.outside import Failed, Refused
 from common.patients import changeable
 from common.preconditions import applied
 from common.problems import NotFound, Unavailable, UnsupportedMediaType
+from common.telemetry import Metric
 from common.transcripts import Segment, Transcription, sorted_by_time, transcriptions
 from common.uploads import REASONS, Reason, UploadState, over
 
@@ -153,4 +154,6 @@ class _Listening:
             await self._store(over(state, reason))
         except NotFound:
             _log.info("deleted while it was heard", extra={"fields": {"path": self._record.path}})
+        else:
+            telemetry.count(Metric.TRANSCRIPTS, state=state, how="live")
         return state
