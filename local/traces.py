@@ -8,6 +8,7 @@ import gzip
 import json
 import sys
 from collections import OrderedDict
+from datetime import UTC, datetime
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
@@ -94,13 +95,16 @@ def _attributes(pairs: Any) -> dict[str, Any]:
 
 
 def _trace(spans: list[Span]) -> dict[str, Any]:
-    """A trace as one request: named after its first span."""
+    """A trace as one request: named after the first route that it met."""
     ordered = sorted(spans, key=lambda span: (span["start"], -span["ms"]))
     start = ordered[0]["start"]
     end = max(span["start"] + span["ms"] * 1e6 for span in ordered)
     return {
         "trace_id": ordered[0]["trace_id"],
-        "name": ordered[0]["name"],
+        "name": next(
+            (span["name"] for span in ordered if "http.route" in span["attributes"]),
+            ordered[0]["name"],
+        ),
         "services": list(dict.fromkeys(span["service"] for span in ordered)),
         "start": start,
         "ms": round((end - start) / 1e6, 1),
@@ -155,10 +159,14 @@ def _shown(trace: dict[str, Any]) -> str:
     spans = "".join(_row(span, trace) for span in trace["spans"])
     return (
         f"<details id=t{trace['trace_id']}><summary{error}><span>{escape(trace['name'])}</span>"
-        f"<small>{escape(' → '.join(trace['services']))}</small>"
+        f"<small>{escape(' → '.join(trace['services']))}</small><small>{_clock(trace['start'])}</small>"
         f"<span>{trace['ms']:g} ms</span></summary><small>{trace['trace_id']}</small>"
         f"<table>{spans}</table></details>"
     )
+
+
+def _clock(nanoseconds: int) -> str:
+    return f"{datetime.fromtimestamp(nanoseconds / 1e9, UTC):%H:%M:%S} UTC"
 
 
 def _row(span: Span, trace: dict[str, Any]) -> str:
