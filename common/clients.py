@@ -130,6 +130,13 @@ def _fresh_token(scope: str) -> str:
     return str(credentials.token)
 
 
+def authorized_session(scope: str) -> Any:
+    """A `requests.Session` whose requests carry this function's token."""
+    from google.auth.transport.requests import AuthorizedSession
+
+    return AuthorizedSession(credentials_for(scope))  # type: ignore[no-untyped-call]
+
+
 @lru_cache
 def credentials_for(scope: str) -> Any:
     """The application's default credentials: the service account that the function runs as."""

@@ -245,9 +245,7 @@ class _Exporter(SpanExporter):
 
         session = None
         if self._endpoint == _GOOGLE:
-            from google.auth.transport.requests import AuthorizedSession
+            from common.clients import authorized_session
 
-            from common.clients import credentials_for
-
-            session = AuthorizedSession(credentials_for(_SCOPE))  # type: ignore[no-untyped-call]
+            session = authorized_session(_SCOPE)
         return OTLPSpanExporter(f"{self._endpoint}/v1/traces", session=session, timeout=10)
