@@ -4,17 +4,23 @@ import asyncio
 import json
 import secrets
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
 import pytest
+from google.oauth2.credentials import Credentials
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from common import telemetry
+from common import clients, telemetry
 from common.telemetry import Metric
 from local.platform import Platform
 from local.ports import HOST, free_ports
@@ -257,3 +263,35 @@ async def test_a_booking_and_a_race_that_is_lost_are_counted(
         {"metric": Metric.BOOKINGS, "count": 1},
         {"metric": Metric.RACES_LOST, "count": 1},
     ]
+
+
+# ---------------------------------------------------------------- Cloud Trace
+
+
+async def test_cloud_trace_is_sent_spans_with_the_functions_own_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its stand-in takes spans from anybody, so this looks at the request itself."""
+    taken: list[tuple[str, str, bytes]] = []
+
+    class Google(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            taken.append((self.path, self.headers["Authorization"], body))
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer((HOST, 0), Google) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        address = f"http://{HOST}:{server.server_port}"
+        monkeypatch.setattr(telemetry, "_GOOGLE", address)
+        own = Credentials(token="the function's")  # type: ignore[no-untyped-call]
+        monkeypatch.setattr(clients, "credentials_for", lambda scope: own)
+        provider = TracerProvider(resource=Resource({"service.name": "users"}))
+        exporter = telemetry._Exporter(address)
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        provider.get_tracer("").start_span("GET /users").end()
+    ((path, authorization, body),) = taken
+    assert path == "/v1/traces"
+    assert authorization == "Bearer the function's"
+    assert b"GET /users" in body

@@ -28,7 +28,7 @@ def exported(trace: int, name: str, *, error: bool = False, start: int = 0) -> b
     span.start_time_unix_nano = 10**18 + start
     span.end_time_unix_nano = 10**18 + start + 5_000_000
     span.status.code = 2 if error else 0
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 async def send(page: httpx.AsyncClient, body: bytes, **headers: str) -> None:
