@@ -164,7 +164,7 @@ class Platform:
             name = function.name
             bundle = bundles.build(name, self.run_dir / "bundles" / name)
             env = {
-                **self.client_env(),
+                **_reaching(function, self.client_env()),
                 "GOOGLE_APPLICATION_CREDENTIALS": str(self._key_file),
                 **self._tracing,
                 "FUNCTION_TARGET": name,
@@ -223,6 +223,29 @@ class Platform:
             return name
 
         return wait
+
+
+_REACHED_BY = {
+    "KMS_KEY": "keys",
+    "KMS_EMULATOR_HOST": "keys",
+    "IDENTITY_API_KEY": "accounts",
+    "SPEECH_EMULATOR_HOST": "speech",
+    "OPENAI_BASE_URL": "model",
+    "OPENAI_API_KEY": "model",
+    "FCM_EMULATOR_HOST": "push",
+    "SMTP_EMULATOR_HOST": "mail",
+    "MAIL_FROM": "mail",
+    "CLAMD_HOST": "scanner",
+}
+
+
+def _reaching(function: catalog.Function, env: Mapping[str, str]) -> dict[str, str]:
+    """Without the addresses of what the catalogue does not let this function use, as in the cloud."""
+    return {
+        name: value
+        for name, value in env.items()
+        if name not in _REACHED_BY or _REACHED_BY[name] in function.uses
+    }
 
 
 def _module(name: str, *arguments: str) -> list[str]:
