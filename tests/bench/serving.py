@@ -126,6 +126,8 @@ def ours(platform: Platform, name: str, **env: str) -> Deployed:
         "FUNCTION_SIGNATURE_TYPE": "http",
         "FUNCTION_USE_ASGI": "true",
         "REQUESTS_PER_MINUTE": "1000000000",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{platform.ports.traces}",
+        "TRACE_RATIO": "0.1",  # as in production
     }
     return Deployed(name, bundle, {**client_env, **framework, **env})
 
