@@ -23,6 +23,7 @@ from common.problems import (
     IdentityUnavailable,
     Invalid,
     RefreshRefused,
+    SecondFactorRequired,
     SignInRefused,
 )
 from common.settings import settings
@@ -120,7 +121,7 @@ def admin_auth() -> Any:
 
 
 async def sign_in(email: str, password: str) -> Session:
-    """Raises `SignInRefused`, for whatever reason, and `IdentityUnavailable`."""
+    """Raises `SignInRefused`, for whatever reason but a second factor, and `IdentityUnavailable`."""
     answer = await _post(
         "identitytoolkit.googleapis.com/v1/accounts:signInWithPassword",
         {"email": email, "password": password, "returnSecureToken": True},
@@ -129,6 +130,8 @@ async def sign_in(email: str, password: str) -> Session:
         if reason in _REFUSALS:
             raise SignInRefused
         raise IdentityUnavailable
+    if "mfaPendingCredential" in answer:
+        raise SecondFactorRequired
     return _session(answer["idToken"], answer["refreshToken"], answer["expiresIn"])
 
 

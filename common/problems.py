@@ -10,6 +10,7 @@
     │   ├── TokenRevoked
     │   ├── AccountDisabled
     │   ├── SignInRefused
+    │   │   └── SecondFactorRequired
     │   └── RefreshRefused
     ├── Forbidden                 403
     │   └── ProfileMissing
@@ -197,6 +198,12 @@ class SignInRefused(Unauthenticated):
     """E-mail or password is wrong, or the account can't sign in."""
 
     title = "Sign-in refused"
+
+
+class SecondFactorRequired(SignInRefused):
+    """This account has a second factor. Sign in with Firebase's SDK, which asks for it."""
+
+    title = "Second factor required"
 
 
 class RefreshRefused(Unauthenticated):

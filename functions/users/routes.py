@@ -21,6 +21,7 @@ from common.problems import (
     PageTokenInvalid,
     RecordChanged,
     RefreshRefused,
+    SecondFactorRequired,
     SignInRefused,
     TooManyDevices,
     responses,
@@ -81,7 +82,11 @@ async def register(wish: Registration, once: ByHand, response: Response) -> Sign
     return signed_in
 
 
-@router.post("/login", tags=["sign-in"], responses=responses(MalformedJson, SignInRefused))
+@router.post(
+    "/login",
+    tags=["sign-in"],
+    responses=responses(MalformedJson, SignInRefused, SecondFactorRequired),
+)
 async def sign_in(wish: Credentials) -> SignedIn:
     """Sign in. Repeated failures are slowed down, then refused for up to 15 minutes."""
     return await service.sign_in(wish, _address())

@@ -5,12 +5,15 @@ import secrets
 from typing import Any
 
 import grpc
+import httpx
 import jwt
 import pytest
 
 from common import identity
 from common.auth import users
 from common.problems import EmailTaken, SignInRefused
+from local.platform import PROJECT, Platform
+from local.ports import HOST
 from tests.client import PASSWORD, Api, Person, a_listed_doctor, an_email, register, sign_in
 from tests.recorder import Recorder
 
@@ -134,6 +137,26 @@ async def test_an_account_without_profile_is_told_to_register(api: Api) -> None:
     headers = {"Authorization": f"Bearer {session.id_token}"}
     answer = await api.get("/v1/users/me", headers=headers)
     assert answer.json()["type"] == "urn:healthhub:problem:profile-missing"
+
+
+async def test_who_has_a_second_factor_is_told_where_to_sign_in(
+    api: Api, platform: Platform, patient: Person
+) -> None:
+    emulator = f"http://{HOST}:{platform.ports.auth}/identitytoolkit.googleapis.com"
+    owner = {"Authorization": "Bearer owner"}
+    phone = {"phoneInfo": "+15555550100", "mfaEnrollmentId": "phone"}
+    async with httpx.AsyncClient(headers=owner) as console:
+        enrolled = await console.post(
+            f"{emulator}/v1/projects/{PROJECT}/accounts:update",
+            json={"localId": patient.uid, "emailVerified": True, "mfa": {"enrollments": [phone]}},
+        )
+        assert enrolled.status_code == 200, enrolled.text
+    body = {"email": patient.email, "password": PASSWORD}
+    answer = await api.post("/v1/login", json=body)
+    assert answer.status_code == 401
+    assert answer.json()["type"].endswith("second-factor-required")
+    wrong = await api.post("/v1/login", json={**body, "password": "wrong password"})
+    assert wrong.json()["type"].endswith("sign-in-refused")
 
 
 async def test_sign_in_accepts_the_address_in_any_case(api: Api, patient: Person) -> None:
