@@ -27,6 +27,7 @@ class Function(BaseModel):
     kind: Literal["http", "event", "clock"]
     paths: tuple[str, ...] = ()
     schedule: str | None = None
+    is_cached: bool = False
     stored: Stored | None = None
     topic: str | None = None
     memory: str = Field(pattern=r"^\d+(Mi|Gi)$")

@@ -107,7 +107,7 @@ variable "sign_in_domains" {
 }
 
 variable "requests_per_minute" {
-  description = "How many requests Cloud Armor lets through: per address, per token, and for sign-in per address."
+  description = "How many requests Cloud Armor lets through from one address: without a token, with one (behind a hospital's address there are many), and to sign in."
   type = object({
     address = number
     token   = number

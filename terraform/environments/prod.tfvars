@@ -23,7 +23,7 @@ sign_in_domains = ["app.healthhub.example.org"]
 
 requests_per_minute = {
   address = 600
-  token   = 300
+  token   = 6000
   sign_in = 30
 }
 is_firewall_preview = false
