@@ -268,7 +268,15 @@ async def tell_again(
 
 
 async def replay(letter: DeadLetter) -> None:
-    """Deliver a dead letter once more; one that is taken at last is forgotten. Raises `Unavailable`."""
+    """Deliver a dead letter once more; one that is taken at last is forgotten. Raises `Unavailable`.
+
+    A clock's is only forgotten: it said that it was time, and the clock has said so since.
+    """
+    if not letter.attributes:
+        batch = Batch()
+        batch.delete(letter.path)
+        await batch.commit()
+        return
     moment = now()
     attributes = {**letter.attributes, _REPLAYED: moment.isoformat()}
     await publish(topic_of(letter.function), attributes, letter.data)

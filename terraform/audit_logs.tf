@@ -34,7 +34,8 @@ locals {
       description = "All other log lines. No patient's data is in them, but who was active and when."
       days        = var.application_log_days
       is_locked   = false
-      filter      = "NOT (${local.is_audit})"
+      # The address of a calendar's feed is its secret, and request logs would keep it.
+      filter = "NOT (${local.is_audit}) AND NOT httpRequest.requestUrl:\"?token=\""
     }
   }
 }

@@ -94,6 +94,17 @@ async def test_a_dead_letter_keeps_what_it_was_and_why(platform: Platform) -> No
     assert again.replay_time is not None
 
 
+async def test_a_clock_that_was_given_up_is_only_forgotten(platform: Platform) -> None:
+    given_up = {
+        "CloudPubSubDeadLetterSourceSubscription": "purge_expired",
+        "CloudPubSubDeadLetterSourceDeliveryCount": "5",
+    }
+    assert await deliver(platform, "keep_dead_letters", push(given_up, b"{}")) == 204
+    (letter,) = [letter for letter in await list_dead() if letter.function == "purge_expired"]
+    assert await replay(letter.id, None) == 1
+    assert await dead_letters.get(letter.id) is None
+
+
 async def test_a_message_that_failed_and_is_taken_is_forgotten(platform: Platform) -> None:
     gone = {**ATTRIBUTES, "objectId": "audio/nobody/forgotten"}
     letter = DeadLetter(

@@ -88,7 +88,7 @@ def _policies(checkov: Path, root: Path) -> Outcome:
     options = ["--framework", "terraform", "--compact", "--quiet", "--skip-download"]
     ours = ["--external-checks-dir", str(root / "terraform" / "policies")]
     command = [str(checkov), "--directory", str(root / "terraform"), *options, *ours]
-    return run(command, root, seconds=300, LOG_LEVEL="ERROR")
+    return run(command, root, seconds=300, LOG_LEVEL="CRITICAL")
 
 
 def check(root: Path = ROOT, only: str = "", *, is_quiet: bool = False) -> bool:

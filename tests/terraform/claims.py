@@ -276,11 +276,11 @@ def the_trail_is_kept(plan: Plan) -> Iterator[str]:
         each.get("bucket_id"): each for each in plan.of("google_logging_project_bucket_config")
     }
     trail = buckets.get("audit")
-    if (
-        trail is None
-        or trail.get("locked") is not True
-        or trail.get("retention_days") < 6 * 365 + 1
-    ):
+    if trail is None:
+        yield "there is no audit log"
+    elif plan.is_protected and trail.get("locked") is not True:
+        yield "the audit log can be deleted"
+    elif plan.is_protected and trail.get("retention_days") < 6 * 365 + 1:
         yield "the audit log is not kept for six years"
 
 
