@@ -35,10 +35,11 @@ coverage: setup  ## Show which lines and branches the tests miss
 promises: setup  ## Run the tests that keep the promises, and print their figures
 	@$(RUN) -m pytest -q -k "test_p0 or test_p1 or test_p2 or test_p3 or test_p4" --promises $(ARGS)
 
-check: setup  ## Lint, format, types, branch coverage (of the last `make test`, if it is current)
+check: setup  ## Lint, format, types, Terraform, branch coverage (of the last `make test`, if it is current)
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy common functions local ops tests
+	@$(RUN) -m tests.terraform check
 	@$(RUN) -m tests.coverage check -q
 
 bench: setup  ## Measure the budgets, as ratios, side by side

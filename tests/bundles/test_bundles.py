@@ -38,6 +38,21 @@ def test_a_bundle_holds_the_function_common_and_the_requirements(
     assert not [name for name in names if name.startswith(("tests", "local", "functions"))]
 
 
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+def test_what_terraform_archives_is_the_bundle(function: catalog.Function) -> None:
+    """It archives the folder, with what that links to, without byte code and empty files."""
+    folder = ROOT / "functions" / function.name
+    assert os.readlink(folder / "common") == "../../common"
+    assert os.readlink(folder / "requirements.txt") == "../../requirements.txt"
+    archived = {
+        str(Path(where, name).relative_to(folder))
+        for where, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if "__pycache__" not in where and Path(where, name).stat().st_size
+    }
+    assert archived == set(bundles.files(function.name))
+
+
 def test_a_bundle_of_one_function_holds_nothing_of_another() -> None:
     users, doctors = (set(bundles.files(name).values()) for name in ("users", "doctors"))
     assert not [path for path in users & doctors if "functions" in path.relative_to(ROOT).parts]
