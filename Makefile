@@ -5,11 +5,13 @@ RUN := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev seed test coverage promises check bench lock
+.PHONY: help setup dev seed test coverage promises check commits api-changes plan deploy bench lock
 
 help:  ## Show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo '  Options:        test: SERVICE=users (one service), ARGS="-k name" (for pytest); all: PYTHON=python3.12'
+	@echo '                  deploy, plan: ENV=staging, SERVICE=users (one function), REF=v1.2.0 (functions as they were),'
+	@echo '                  ARGS=--help (more options); commits: RANGE=origin/main..HEAD; api-changes: REF=v1.2.0'
 
 setup:
 	@$(PYTHON) local/bootstrap.py
@@ -41,6 +43,18 @@ check: setup  ## Lint, format, types, Terraform, branch coverage (of the last `m
 	@$(RUN) -m mypy common functions local ops tests
 	@$(RUN) -m tests.terraform check
 	@$(RUN) -m tests.coverage check -q
+
+commits: setup  ## Check the messages of the commits that main lacks (CONTRIBUTING.md)
+	@$(RUN) -m local.commits $(or $(RANGE),origin/main..HEAD)
+
+api-changes: setup  ## Show what in the API breaks clients of the last release
+	@$(RUN) -m local.api_changes $(REF)
+
+plan: setup  ## Show what `make deploy` would change in ENV
+	@$(RUN) -m ops deploy $(or $(ENV),$(error say which: ENV=dev, ENV=staging or ENV=prod)) --plan-only $(if $(SERVICE),--service $(SERVICE)) $(if $(REF),--ref $(REF)) $(ARGS)
+
+deploy: setup  ## Deploy to ENV; it shows what changes, and asks in production
+	@$(RUN) -m ops deploy $(or $(ENV),$(error say which: ENV=dev, ENV=staging or ENV=prod)) $(if $(SERVICE),--service $(SERVICE)) $(if $(REF),--ref $(REF)) $(ARGS)
 
 bench: setup  ## Measure the budgets, as ratios, side by side
 	@$(RUN) -m tests.bench

@@ -11,15 +11,15 @@ from rich.table import Table
 
 from common.models import Role
 from common.settings import ConfigurationError, settings
-from ops.grant_role import NoSuchAccount
-from ops.import_users import NotImportable
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help="HealthHub's operator commands.")
 console = Console(highlight=False)
 
 
 @cli.callback()
-def check_environment() -> None:
+def check_environment(context: typer.Context) -> None:
+    if context.invoked_subcommand == "deploy":
+        return  # Terraform has settings of its own, and who deploys has none of the functions' keys
     try:
         settings()
     except ConfigurationError as problem:
@@ -29,7 +29,7 @@ def check_environment() -> None:
 @cli.command()
 def grant_role(email: str, role: Role) -> None:
     """Give an account a role; the first administrator is made so."""
-    from ops.grant_role import grant_role
+    from ops.grant_role import NoSuchAccount, grant_role
 
     try:
         uid = asyncio.run(grant_role(email, role))
@@ -43,7 +43,7 @@ def import_users(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)],
 ) -> None:
     """Import users with bcrypt hashes from CSV; exits with 1 if a line was bad."""
-    from ops.import_users import import_users
+    from ops.import_users import NotImportable, import_users
 
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
@@ -171,6 +171,37 @@ def reapply_erasures() -> None:
     from ops.reapply_erasures import reapply_erasures
 
     console.print(f"{asyncio.run(reapply_erasures())} patients erased again")
+
+
+@cli.command()
+def deploy(
+    environment: str,
+    service: Annotated[str | None, typer.Option(help="One function only.")] = None,
+    ref: Annotated[
+        str | None, typer.Option(help="Functions as they were at this tag or commit.")
+    ] = None,
+    plan_only: Annotated[bool, typer.Option("--plan-only", help="Show what would change.")] = False,
+    details: Annotated[bool, typer.Option("--details", help="Show the whole plan too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask, in production either.")] = False,
+    dirty: Annotated[
+        str, typer.Option(metavar="REASON", help="Production from what is not committed, and why.")
+    ] = "",
+) -> None:
+    """Plan an environment, show what changes, apply it; exits with 1 if it was not applied."""
+    from ops.deploy import Failed, Order, Refused, deploy
+
+    order = Order(environment, service, ref, plan_only, details, yes, dirty)
+    try:
+        is_done = deploy(order, console)
+    except Refused as problem:
+        _fail(str(problem))
+    except Failed as problem:
+        console.print(
+            "[red]✗[/] Terraform failed. What it had done is in the state: mend the cause, run it again."
+        )
+        raise typer.Exit(problem.status) from None
+    if not is_done:
+        raise typer.Exit(1)
 
 
 def _fail(reason: str) -> None:

@@ -16,7 +16,13 @@ from local.bootstrap import ROOT
 from tests.terraform import claims, tools
 from tests.terraform.tools import ENVIRONMENTS, NotHere, Outcome, run
 
-_BOOTSTRAP = ("-var=project_id=healthhub-check", "-var=repository=example/healthhub")
+_BOOTSTRAP = (
+    "-var=project_id=healthhub-check",
+    "-var=environment=prod",
+    "-var=region=us-central1",
+    "-var=repository_id=1",
+    "-var=billing_account=000000-AAAAAA-BBBBBB",
+)
 
 Step = tuple[str, Callable[[], Outcome]]
 
@@ -27,18 +33,23 @@ def steps(root: Path) -> Iterator[Step]:
     source = root / "terraform"
     yield "agreement", lambda: _agreement(root)
     yield "fmt", lambda: run([terraform, "fmt", "-check", "-recursive", "-diff", "."], source)
-    stand_in = tools.stand_in()
-    if stand_in is None:
+    if (stand_in := tools.stand_in()) is not None:
+        yield from _simulated(stand_in, root)
+    else:
         yield "validate", lambda: _validated(terraform, source)
-        return
+    checkov = tools.checkov()
+    yield "policies", lambda: _policies(checkov, root)
+
+
+def _simulated(stand_in: Path, root: Path) -> Iterator[Step]:
+    """Against a provider that makes nothing: what is made is planned, applied and destroyed in memory."""
     for environment in ENVIRONMENTS:
         values = _values(environment)
         yield f"cycle {environment}", partial(_offline, stand_in, "cycle", root, "", values)
         yield f"claims {environment}", partial(_claims, stand_in, root, environment)
-    yield "cycle bootstrap", lambda: _offline(stand_in, "cycle", root, "bootstrap", *_BOOTSTRAP)
-    yield "tests", lambda: run([str(stand_in), "test", "--root", str(root), str(source)], root)
-    checkov = tools.checkov()
-    yield "policies", lambda: _policies(checkov, root)
+    yield "cycle bootstrap", partial(_offline, stand_in, "cycle", root, "bootstrap", *_BOOTSTRAP)
+    source = str(root / "terraform")
+    yield "tests", partial(run, [str(stand_in), "test", "--root", str(root), source], root)
 
 
 def _agreement(root: Path) -> Outcome:
@@ -67,7 +78,7 @@ def _validated(terraform: str, source: Path) -> Outcome:
         )
         if not begun.is_well:
             raise NotHere(
-                "the providers could not be downloaded, so of terraform/ only the format was checked"
+                "the providers could not be downloaded, so whether terraform/ is valid was not checked"
             )
         return run([terraform, "validate", "-no-color"], source, TF_DATA_DIR=data)
 
