@@ -46,8 +46,11 @@ def _simulated(stand_in: Path, root: Path) -> Iterator[Step]:
     for environment in ENVIRONMENTS:
         values = _values(environment)
         yield f"cycle {environment}", partial(_offline, stand_in, "cycle", root, "", values)
-        yield f"claims {environment}", partial(_claims, stand_in, root, environment)
-    yield "cycle bootstrap", partial(_offline, stand_in, "cycle", root, "bootstrap", *_BOOTSTRAP)
+        wanted = claims.OF_AN_ENVIRONMENT
+        yield f"claims {environment}", partial(_claims, stand_in, root, "", wanted, values)
+    part, wanted = "bootstrap", claims.OF_ANY_PLAN
+    yield "cycle bootstrap", partial(_offline, stand_in, "cycle", root, part, *_BOOTSTRAP)
+    yield "claims bootstrap", partial(_claims, stand_in, root, part, wanted, *_BOOTSTRAP)
     source = str(root / "terraform")
     yield "tests", partial(run, [str(stand_in), "test", "--root", str(root), source], root)
 
@@ -83,14 +86,16 @@ def _validated(terraform: str, source: Path) -> Outcome:
         return run([terraform, "validate", "-no-color"], source, TF_DATA_DIR=data)
 
 
-def _claims(stand_in: Path, root: Path, environment: str) -> Outcome:
+def _claims(
+    stand_in: Path, root: Path, part: str, wanted: tuple[claims.Claim, ...], *variables: str
+) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plan.json"
-        options = ["--root", str(root), "--json-out", str(path), str(root / "terraform")]
-        planned = run([str(stand_in), "plan", *options, "--", _values(environment)], root)
+        options = ["--root", str(root), "--json-out", str(path), str(root / "terraform" / part)]
+        planned = run([str(stand_in), "plan", *options, "--", *variables], root)
         if not planned.is_well:
             return planned
-        found = claims.broken(claims.Plan(path))
+        found = claims.broken(claims.Plan(path), wanted)
     return Outcome(not found, "\n".join(found))
 
 

@@ -219,6 +219,26 @@ resource "google_service_account_key" "builder" {
         "is_locked   = false",
     ),
     Mistake(
+        "paths that lead to no function",
+        "tests",
+        "terraform/load_balancer.tf",
+        '[path, "/v1${path}"]',
+        "[path]",
+    ),
+    Mistake(
+        "a backend without Cloud Armor",
+        "policies",
+        "terraform/load_balancer.tf",
+        "  security_policy       = google_compute_security_policy.api.id\n",
+    ),
+    Mistake(
+        "who deploys owns the project",
+        "claims bootstrap",
+        "terraform/bootstrap/accounts.tf",
+        '"run.admin",',
+        '"owner",',
+    ),
+    Mistake(
         "an alarm on a metric that nobody counts",
         "agreement",
         "terraform/metrics.yaml",
