@@ -182,8 +182,11 @@ async def put_schedule(api: Api, doctor: Person, **schedule: Any) -> dict[str, A
 
 
 async def free_starts(api: Api, doctor: Person, **query: Any) -> list[str]:
-    """When the doctor's free slots begin, from tomorrow on; a week's, if nothing else is asked."""
-    query.setdefault("from", (datetime.now(UTC).date() + timedelta(days=1)).isoformat())
+    """When the doctor's free slots begin; a week's, if nothing else is asked.
+
+    From the day after tomorrow on: at night, tomorrow's first are so near that a visit could begin.
+    """
+    query.setdefault("from", (datetime.now(UTC).date() + timedelta(days=2)).isoformat())
     answer = await api.get(f"/v1/appointments/available/{doctor.uid}", params=query)
     assert answer.status_code == 200, answer.text
     return [slot["start"] for slot in answer.json()["items"]]

@@ -34,7 +34,7 @@ _LEGIBLE: dict[type[Record], set[str]] = {
         *("state", "reason", "progress", "attempts", "content_type", "size_bytes", "sha256"),
         *("generation", "claimed_by", "due_time", "language", "is_streamed", "is_truncated"),
         *("duration_seconds", "speaker_count", "segment_count", "operation", "operation_time"),
-        *("note_state", "note_version"),
+        *("note_state", "note_version", "traceparent"),
     },
 }
 """Who adds a field outside `sealed` decides here that no listener learns anything clinical from it."""
