@@ -39,7 +39,7 @@ from common import logs
 from common.settings import settings
 
 _GOOGLE = "https://telemetry.googleapis.com"
-_LAST_CALL = 3.0
+_LAST_CALL = 6.0
 """Seconds, of the ten that Cloud Run gives."""
 _SCOPE = "https://www.googleapis.com/auth/trace.append"
 

@@ -156,7 +156,10 @@ class Platform:
 
     @property
     def _tracing(self) -> dict[str, str]:
-        return {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{self.ports.traces}"}
+        given = {
+            name: self.function_env[name] for name in ["TRACE_RATIO"] if name in self.function_env
+        }
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{self.ports.traces}", **given}
 
     def _start_functions(self) -> Iterator[Callable[[], str]]:
         declared = catalog.read()
