@@ -12,12 +12,13 @@ locals {
   # ClamAV's long-term release, with the signatures of its day; freshclam brings newer ones every two hours.
   clamav_image = "docker.io/clamav/clamav:1.4.3"
 
-  # As large as an upload may be. What is larger than it reads is called infected, not clean.
+  # The image waits for the local socket, and ends if it does not come. As large as an upload may be. What is larger than it reads is called infected, not clean.
   clamd_conf = <<-CONF
     Foreground yes
     LogTime yes
     User clamav
     DatabaseDirectory /var/lib/clamav
+    LocalSocket /tmp/clamd.sock
     TCPSocket 3310
     TCPAddr 0.0.0.0
     MaxThreads 8
