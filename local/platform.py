@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import http.client
 import json
 import socket
 import sys
@@ -278,5 +279,5 @@ def _answers(port: int, path: str) -> bool:
             return True
     except urllib.error.HTTPError as error:
         return error.code != 503  # a function is up once it is healthy
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False

@@ -1,9 +1,13 @@
 """Which ports the platform's parts take."""
 
+import fcntl
 import os
 import random
 import socket
+import tempfile
 from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TextIO
 
 HOST = "127.0.0.1"
 
@@ -54,25 +58,38 @@ def _port_of(variable: str, usual: int) -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, below those that the system gives to outgoing connections.
+    """Ports that nobody listens on, and that nobody else is given while this process runs.
 
-    One of those could be taken between the moment it is found here and the
-    moment it is used.
+    Between the moment a port is found free and the moment a server binds it,
+    another platform on this machine may look too, or this one for its next
+    parts: each port is therefore claimed by a lock that ends with the process.
+    They lie below those that the system gives to outgoing connections.
     """
-    sockets: list[socket.socket] = []
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(*_OURS)
+        if _claim(port):
+            ports.append(port)
+    return ports
+
+
+def _claim(port: int) -> bool:
+    folder = Path(tempfile.gettempdir()) / f"healthhub-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    lock = (folder / str(port)).open("w")
     try:
-        while len(sockets) < count:
-            each = socket.socket()
-            try:
-                each.bind((HOST, random.randrange(*_OURS)))
-            except OSError:
-                each.close()
-                continue
-            sockets.append(each)
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with socket.socket() as probe:
+            probe.bind((HOST, port))
+    except OSError:
+        lock.close()
+        return False
+    _claims.append(lock)
+    return True
+
+
+_claims: list[TextIO] = []
+"""Open for as long as this process runs."""
 
 
 VARIABLE = {

@@ -125,6 +125,6 @@ async def test_a_message_that_failed_and_is_taken_is_forgotten(platform: Platfor
     assert await dead_letters.get(read) is None
 
 
-async def test_only_what_failed_is_begun_anew() -> None:
+async def test_only_what_failed_is_begun_anew(platform: Platform) -> None:
     with pytest.raises(NotFailed):
         await retry_transcription("nothing-of-this-name")

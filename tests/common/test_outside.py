@@ -7,6 +7,8 @@ import pytest
 
 from common.outside import Failed, Outside, Refused
 
+pytestmark = pytest.mark.usefixtures("platform")  # calls are traced, by its settings
+
 
 class Service:
     """Does what it is told, call by call: an exception to raise, seconds to take, or nothing."""

@@ -60,9 +60,7 @@ async def test_the_explorer_needs_nothing_from_elsewhere(api: Api) -> None:
     assert "http" not in re.sub(r"https?://www\.w3\.org", "", page.text)
 
 
-async def test_a_function_that_is_down_is_503_at_the_gateway(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_function_that_is_down_is_503_at_the_gateway(platform: Platform) -> None:
     import httpx
     from starlette.applications import Starlette
     from starlette.routing import Route

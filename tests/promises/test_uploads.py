@@ -554,7 +554,7 @@ async def test_p13_a_function_that_is_killed_leaves_what_goes_on(
     assert len(told) == 1
 
 
-async def test_p13_a_reader_that_is_killed_is_not_the_files_fault() -> None:
+async def test_p13_a_reader_that_is_killed_is_not_the_files_fault(platform: Platform) -> None:
     """The machine may end it for memory that others took; the file is tried again."""
     name = f"tests/audio/{secrets.token_hex(8)}"
     await storage.create(Bucket.UPLOADS, name, a_visit(), "audio/wav")
