@@ -1,5 +1,6 @@
 """Nobody is given a port that somebody else was given."""
 
+import socket
 import subprocess
 import sys
 
@@ -32,6 +33,6 @@ def test_two_processes_are_never_given_one_port(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_somebody_listens_on_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "_OURS", (30_010, 30_012))
-    with ports.socket.socket() as taken:
+    with socket.socket() as taken:
         taken.bind((ports.HOST, 30_010))
         assert ports.free_ports(1) == [30_011]
