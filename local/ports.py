@@ -7,7 +7,6 @@ import socket
 import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TextIO
 
 HOST = "127.0.0.1"
 
@@ -76,20 +75,15 @@ def free_ports(count: int) -> list[int]:
 def _claim(port: int) -> bool:
     folder = Path(tempfile.gettempdir()) / f"healthhub-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    lock = (folder / str(port)).open("w")
+    lock = os.open(folder / str(port), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with socket.socket() as probe:
             probe.bind((HOST, port))
     except OSError:
-        lock.close()
+        os.close(lock)
         return False
-    _claims.append(lock)
-    return True
-
-
-_claims: list[TextIO] = []
-"""Open for as long as this process runs."""
+    return True  # the lock stays open for as long as this process runs
 
 
 VARIABLE = {

@@ -1,6 +1,7 @@
 """Where patients live in Firestore: `patients`, and what of them their grants repeat."""
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from common import audit
@@ -15,6 +16,7 @@ from common.idempotency import Once
 from common.models import AuditEvent, Doctor, Role
 from common.pages import PageQuery
 from common.patients import history, patients, versions
+from common.problems import RecordChanged
 from common.scheduling import Appointment, WaitlistEntry, WaitlistStatus
 from common.transcripts import Transcription, transcriptions
 
@@ -73,7 +75,8 @@ async def change(
 ) -> None:
     """Change the patient as read, and what grants repeat of it. Raises `RecordChanged`.
 
-    Who adds a grant insists on the patient's revision, so none is missed here.
+    Who adds a grant insists on the patient's revision, so one that comes later has what is new; one that
+    came between the reading of the grants and the change is brought up to date after it.
     """
     fields: dict[str, Any] = {**plain, "update_time": now()}
     if "name" in plain:
@@ -88,7 +91,22 @@ async def change(
             if is_current(grant, now()):  # one that is taken up again is brought up to date then
                 batch.update(grant.path, changed)
     audit.add(batch, event)
-    await batch.commit()
+    revision = (await batch.commit()).revisions[patient.path]
+    if changed:
+        await _catch_up(patient, changed, revision)
+
+
+async def _catch_up(patient: Patient, changed: Mapping[str, Any], revision: str) -> None:
+    batch = Batch()
+    async for grant in access_grants.all_(patient.id):
+        is_stale = any(getattr(grant, name) != value for name, value in changed.items())
+        if is_stale and is_current(grant, now()):
+            batch.update(grant.path, changed)
+    if len(batch):
+        kept = {"is_archived": changed.get("is_archived", patient.is_archived)}
+        batch.verify(patient.path, kept, revision)
+        with suppress(RecordChanged):  # whoever changed it since does the same
+            await batch.commit()
 
 
 async def newest_record(patient_id: str) -> HistoryRecord | None:

@@ -125,7 +125,10 @@ import sys; sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from tests.local.test_platform import quick, sleeper
 import time
-print(sleeper(quick(Path({str(tmp_path)!r}))).pid, flush=True)
+child = sleeper(quick(Path({str(tmp_path)!r})))
+while child.name() == "setpriv":  # it has yet to say what is to end it
+    time.sleep(0.01)
+print(child.pid, flush=True)
 time.sleep(600)
 """
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)

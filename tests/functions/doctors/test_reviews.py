@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -106,9 +107,10 @@ async def test_metrics_add_up_what_happened(api: Api, doctor: Person, admin: Per
         booked = await book(api, patient, doctor, starts[0])
         answer = await api.delete(f"/v1/appointments/{booked['appointment_id']}", who)
         assert answer.status_code == 204
-    today = datetime.now(UTC).date()
-    query = {"from": str(today - timedelta(days=1)), "to": str(today + timedelta(days=2))}
     path = f"/v1/doctors/{doctor.uid}/metrics"
+    schedule = (await api.get(f"/v1/doctors/{doctor.uid}/schedule", doctor)).json()
+    today = datetime.now(ZoneInfo(schedule["time_zone"])).date()  # it is tomorrow there sooner
+    query = {"from": str(today - timedelta(days=1)), "to": str(today + timedelta(days=2))}
     answer = await api.get(path, doctor, params=query)
     found = answer.json()
     assert (found["visits"], found["noshows"], found["noshow_rate"]) == (3, 1, 0.25)
