@@ -17,8 +17,8 @@ from pathlib import Path
 
 from common import storage
 from common.problems import Unavailable
+from common.reasons import Reason
 from common.storage import Bucket, StoredObject
-from common.uploads import Reason
 
 MOST_BYTES = 480_000_000
 LONGEST_SECONDS = 8 * 3600.0

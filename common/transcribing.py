@@ -7,9 +7,10 @@ from typing import Any
 from common import storage
 from common.events import tell_again
 from common.firestore import Batch, now
+from common.reasons import Reason
 from common.storage import Bucket
 from common.transcripts import Transcription
-from common.uploads import CHECK_WITHIN, MAX_ATTEMPTS, Reason, UploadState, over
+from common.uploads import CHECK_WITHIN, MAX_ATTEMPTS, UploadState, over
 
 
 async def change(record: Transcription, fields: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from common.firestore import now
 from common.models import Record
+from common.reasons import Reason
 from common.storage import SignedUrl
 
 
@@ -30,40 +31,6 @@ class UploadState(StrEnum):
     def is_final(self) -> bool:
         return self in (UploadState.COMPLETED, UploadState.FAILED, UploadState.REJECTED)
 
-
-class Reason(StrEnum):
-    """Why a record is as it is; `REASONS` says it to people."""
-
-    NO_SPEECH = "no_speech"
-    NOT_UPLOADED = "not_uploaded"
-    SIZE_MISMATCH = "size_mismatch"
-    HASH_MISMATCH = "hash_mismatch"
-    NOT_AUDIO = "not_audio"
-    UNREADABLE_AUDIO = "unreadable_audio"
-    TOO_LONG = "too_long"
-    MALWARE = "malware"
-    NOT_SCANNED = "not_scanned"
-    SPEECH_REFUSED = "speech_refused"
-    SPEECH_FAILED = "speech_failed"
-    PROCESSING_FAILED = "processing_failed"
-    CONNECTION_LOST = "connection_lost"
-
-
-REASONS = {
-    Reason.NO_SPEECH: "Nobody speaks in this recording.",
-    Reason.NOT_UPLOADED: "The file did not come within a day. Ask for a new upload.",
-    Reason.SIZE_MISMATCH: "The file has another size than was announced. Upload it again.",
-    Reason.HASH_MISMATCH: "The file is not the one that was announced. Upload it again.",
-    Reason.NOT_AUDIO: "This is no audio file of a known kind.",
-    Reason.UNREADABLE_AUDIO: "The file is damaged: no sound could be read from it.",
-    Reason.TOO_LONG: "The recording is longer than 8 hours.",
-    Reason.MALWARE: "The file was refused by the malware scan.",
-    Reason.NOT_SCANNED: "The file could not be scanned for malware and is held back.",
-    Reason.SPEECH_REFUSED: "Speech recognition can't work on this recording.",
-    Reason.SPEECH_FAILED: "Speech recognition failed. Support can start it again.",
-    Reason.PROCESSING_FAILED: "Processing failed. Support can start it again.",
-    Reason.CONNECTION_LOST: "The connection broke off; what was heard until then is kept.",
-}
 
 UPLOAD_WITHIN = timedelta(days=1)
 CHECK_WITHIN = timedelta(minutes=10)

@@ -11,10 +11,11 @@ from common import crypto, findings, speech, storage, telemetry, transcribing
 from common.events import ObjectStored
 from common.preconditions import applied
 from common.problems import NotFound
+from common.reasons import Reason
 from common.storage import Bucket
 from common.telemetry import Metric
 from common.transcripts import Transcription, converted_name, duration_of, parts_of
-from common.uploads import Reason, UploadState, over
+from common.uploads import UploadState, over
 
 from . import repository
 

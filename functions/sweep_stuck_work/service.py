@@ -15,18 +15,12 @@ from common import audit, speech, storage, telemetry, transcribing, waitlist
 from common.firestore import Batch, now
 from common.outside import Refused
 from common.preconditions import applied
+from common.reasons import Reason
 from common.scheduling import WaitlistEntry, WaitlistStatus
 from common.storage import Bucket
 from common.telemetry import Metric
 from common.transcripts import Transcription
-from common.uploads import (
-    CHECK_WITHIN,
-    LOOK_AFTER,
-    UPLOAD_WITHIN,
-    Reason,
-    UploadState,
-    over,
-)
+from common.uploads import CHECK_WITHIN, LOOK_AFTER, UPLOAD_WITHIN, UploadState, over
 
 from . import repository
 

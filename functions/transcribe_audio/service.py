@@ -20,10 +20,11 @@ from common.firestore import now
 from common.outside import Refused
 from common.preconditions import applied
 from common.problems import NotFound, RecordChanged, Unavailable
+from common.reasons import Reason
 from common.recordings import Examined, NotTaken
 from common.storage import Bucket, StoredObject
 from common.transcripts import Transcription, converted_name, parts_of
-from common.uploads import CHECK_WITHIN, MAX_ATTEMPTS, Reason, UploadState, over
+from common.uploads import CHECK_WITHIN, MAX_ATTEMPTS, UploadState, over
 
 from . import repository
 

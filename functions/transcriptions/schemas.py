@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from common.models import Language, Line
 from common.pages import PageQuery
+from common.reasons import REASONS, Reason
 from common.recordings import CONTENT_TYPES, MOST_BYTES
 from common.schemas import ID_PATTERN, Body
 from common.transcripts import (
@@ -16,7 +17,7 @@ from common.transcripts import (
     Term,
     Transcription,
 )
-from common.uploads import REASONS, Reason, Sha256, UploadState, UploadTarget
+from common.uploads import Sha256, UploadState, UploadTarget
 
 MOST_AT_ONCE = 25 * 1024 * 1024
 """Of a multipart upload, in bytes; larger files go to the signed URL."""

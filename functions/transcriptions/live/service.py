@@ -24,9 +24,10 @@ from common.outside import Failed, Refused
 from common.patients import changeable
 from common.preconditions import applied
 from common.problems import NotFound, Unavailable, UnsupportedMediaType
+from common.reasons import REASONS, Reason
 from common.telemetry import Metric
 from common.transcripts import Segment, Transcription, sorted_by_time, transcriptions
-from common.uploads import REASONS, Reason, UploadState, over
+from common.uploads import UploadState, over
 
 from ..service import check_appointment, whose
 from . import repository

@@ -1,0 +1,211 @@
+"""Reads an image that a stranger sent: in a process of its own, with limits on memory and time.
+
+python -m common.picture <kind> <descriptor>
+
+It has neither network nor credentials, and one file, which it is given open. Each line on standard input is a command, as JSON; the answer is
+messages on standard output: one byte that says the kind, four that say the
+length, and so many bytes.
+
+    N  a name, as JSON: what follows is called so      F  a part of it
+    E  the end, as JSON
+
+    {"do": "examine"}                  the renditions; what the image is
+    {"do": "read", "boxes": […]}       pictures in which to look for text, with these regions black
+    {"do": "clean", "boxes": […], "secret": "…"}   the copy without identifiers
+"""
+
+import io
+import json
+import os
+import resource
+import struct
+import sys
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Protocol
+
+from common.imaging import Alias, Box, ImageMetadata, Rendition
+from common.reasons import Reason
+from common.verdict import ImageKind, Refused
+
+MEMORY = 3 << 30
+"""Bytes of address space: the largest file, a few of the largest frames, and the libraries."""
+CPU_SECONDS = 450
+
+READ_FRAMES = 16
+"""In how many frames text is looked for; beyond, also in the brightest and the darkest of all frames together."""
+READ_SIDE = 4096
+"""Larger pictures are scaled down to be read: what Vision recommends is far less."""
+
+
+class Source(Protocol):
+    """What an image of any kind can do here."""
+
+    frame_count: int
+    has_pixels: bool
+    ratio: float
+
+    def stored(self, frame: int) -> Any: ...
+
+    def shown(self, values: Any, frame: int) -> Any: ...
+
+    def burnt_out(self, values: Any, boxes: list[Box]) -> Any: ...
+
+    def metadata(self) -> ImageMetadata: ...
+
+    def deidentified(self, boxes: list[Box], alias: Alias) -> tuple[str, Iterator[bytes], Any]: ...
+
+    def identifying(self) -> list[str]: ...
+
+
+class Answers:
+    def __init__(self, to: BinaryIO) -> None:
+        self._to = to
+
+    def send(self, kind: bytes, content: bytes) -> None:
+        self._to.write(kind + struct.pack(">I", len(content)) + content)
+        self._to.flush()
+
+    def begin(self, name: str, **more: Any) -> None:
+        self.send(b"N", json.dumps({"name": name, **more}).encode())
+
+    def picture(self, image: Any, name: str, **more: Any) -> None:
+        into = io.BytesIO()
+        image.save(into, "PNG", compress_level=4)
+        self.begin(name, **more)
+        self.send(b"F", into.getvalue())
+
+    def end(self, found: Any) -> None:
+        self.send(b"E", json.dumps(found).encode())
+
+
+def opened(kind: ImageKind, file: BinaryIO) -> Source:
+    """Raises `Refused`."""
+    if kind is ImageKind.DICOM:
+        from common.scans import Scan
+
+        return Scan(file)
+    from common.photos import Photo
+
+    return Photo(file, kind)
+
+
+def examine(source: Source, to: Answers) -> dict[str, Any]:
+    """Send the renditions; what the image is."""
+    from common import rendering
+
+    found: dict[str, Any] = {
+        "metadata": source.metadata().model_dump(mode="json"),
+        "patient": getattr(source, "patient", dict)(),
+        "identifying": source.identifying(),
+        "renditions": [],
+        "quality": None,
+    }
+    if not source.has_pixels:
+        return found
+    middle = source.frame_count // 2
+    shown = source.shown(source.stored(middle), middle)
+    found["quality"] = rendering.quality_of(shown).model_dump()
+    whole = rendering.scaled(rendering.picture(shown, source.ratio), rendering.PREVIEW_SIDE)
+    made = {
+        Rendition.PREVIEW: whole,
+        Rendition.THUMBNAIL: rendering.scaled(whole, rendering.THUMBNAIL_SIDE),
+    }
+    if source.frame_count > 1:
+        cells = []
+        for frame in rendering.spread(source.frame_count, rendering.SHEET_FRAMES):
+            cell = rendering.picture(source.shown(source.stored(frame), frame), source.ratio)
+            cells.append(rendering.scaled(cell, rendering.THUMBNAIL_SIDE))
+        made[Rendition.CONTACT_SHEET] = rendering.contact_sheet(cells)
+    for rendition, image in made.items():
+        to.picture(image, rendition)
+    found["renditions"] = list(made)
+    return found
+
+
+def read(source: Source, boxes: list[Box], to: Answers) -> dict[str, Any]:
+    """Send what is to be read; a picture's `scale` is its size to the frame's."""
+    from common import rendering
+
+    if not source.has_pixels:
+        return {}
+    middle = source.frame_count // 2
+    frames = sorted({*rendering.spread(source.frame_count, READ_FRAMES - 1), middle})
+    is_some = len(frames) < source.frame_count
+    bright = dark = None
+    for frame in range(source.frame_count) if is_some else frames:
+        shown = source.shown(source.burnt_out(source.stored(frame), boxes), frame)
+        if frame in frames:
+            _send(shown, to, frame, is_middle=frame == middle)
+        if is_some:
+            bright = _together(bright, shown, "maximum")
+            dark = _together(dark, shown, "minimum")
+    for projection in (bright, dark):
+        if projection is not None:
+            _send(projection, to, None)
+    return {}
+
+
+def _together(before: Any, shown: Any, how: str) -> Any:
+    import numpy
+
+    if before is None:
+        return shown
+    if before.shape != shown.shape:  # pages of several sizes
+        return before
+    return getattr(numpy, how)(before, shown)
+
+
+def _send(shown: Any, to: Answers, frame: int | None, *, is_middle: bool = False) -> None:
+    from common import rendering
+
+    whole = rendering.picture(shown)
+    image = rendering.scaled(whole, READ_SIDE)
+    scale = image.width / whole.width
+    to.picture(image, "frame", frame=frame, scale=scale, is_middle=is_middle)
+
+
+def clean(source: Source, boxes: list[Box], alias: Alias, to: Answers) -> dict[str, Any]:
+    kind, content, report = source.deidentified(boxes, alias)
+    to.begin("file", content_type=kind)
+    for piece in content:
+        if piece:
+            to.send(b"F", piece)
+    return {"report": report.model_dump(mode="json")}
+
+
+def obey(source: Source, command: Any, to: Answers) -> dict[str, Any]:
+    boxes = [Box.model_validate(box) for box in command.get("boxes", [])]
+    match command["do"]:
+        case "examine":
+            return examine(source, to)
+        case "read":
+            return read(source, boxes, to)
+        case "clean":
+            return clean(source, boxes, Alias(bytes.fromhex(command["secret"])), to)
+    raise ValueError("no such command")
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    # The soft limit is told by SIGXCPU, so that SIGKILL always means somebody else.
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    to = Answers(sys.stdout.buffer)
+    kind, descriptor = sys.argv[1:]
+    file = os.fdopen(int(descriptor), "rb")
+    source: Source | None = None
+    for line in sys.stdin.buffer:
+        try:
+            source = source or opened(ImageKind(kind), file)
+            found = obey(source, json.loads(line), to)
+        except Refused as refused:
+            found = {"error": refused.reason}
+        except (RecursionError, MemoryError):
+            found = {"error": Reason.UNREADABLE_IMAGE}
+        except Exception:  # noqa: BLE001 - whatever a hostile file does to the libraries
+            found = {"error": Reason.UNREADABLE_IMAGE}
+        to.end(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""What an image holds, asked of `common/picture.py`: the process that reads what strangers send."""
+
+import asyncio
+import json
+import signal
+import struct
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from common.imaging import Box, DeidentificationReport, ImageMetadata, Quality, Rendition
+from common.problems import Unavailable
+from common.reasons import Reason
+from common.recordings import nothing_secret
+from common.verdict import ImageKind, Refused
+
+_DEADLINE = 420.0
+"""Seconds for one command; the function may run for 540."""
+_MOST_MESSAGE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Examined:
+    metadata: ImageMetadata
+    patient: dict[str, str]
+    """Whom the file names: `name`, `birth_date` and `sex` as DICOM writes them."""
+    identifying: list[str]
+    """Keywords of attributes that hold what identifies somebody."""
+    renditions: dict[Rendition, bytes]
+    quality: Quality | None
+
+
+@dataclass(frozen=True)
+class Readable:
+    """A picture in which to look for text."""
+
+    png: bytes
+    frame: int | None
+    """None: several frames together."""
+    scale: float
+    """Its size to the frame's."""
+    is_middle: bool
+
+
+class Picture:
+    """One image, open in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.report: DeidentificationReport | None = None
+        """Once the copy was read to its end."""
+
+    async def examine(self) -> Examined:
+        """Raises `Refused`, `Unavailable`, as all its methods do."""
+        renditions: dict[Rendition, bytes] = {}
+        found: dict[str, Any] = {}
+        async for name, content in self._named({"do": "examine"}):
+            if name is None:
+                found = content
+            else:
+                renditions[Rendition(name["name"])] = content
+        return Examined(
+            metadata=ImageMetadata.model_validate(found["metadata"]),
+            patient=found["patient"],
+            identifying=found["identifying"],
+            renditions=renditions,
+            quality=Quality.model_validate(found["quality"]) if found["quality"] else None,
+        )
+
+    async def readable(self, boxes: list[Box]) -> AsyncIterator[Readable]:
+        """What is to be read, with these regions black, picture by picture."""
+        async for name, content in self._named({"do": "read", "boxes": _plain(boxes)}):
+            if name is not None:
+                yield Readable(content, name["frame"], name["scale"], name["is_middle"])
+
+    async def cleaned(self, boxes: list[Box], secret: str) -> AsyncIterator[bytes]:
+        """The copy without identifiers; its type comes first, as if it were content."""
+        command = {"do": "clean", "boxes": _plain(boxes), "secret": secret}
+        async for kind, content in self._messages(command):
+            match kind:
+                case b"N":
+                    yield json.loads(content)["content_type"].encode()
+                case b"F":
+                    yield content
+                case _:
+                    self.report = DeidentificationReport.model_validate(
+                        json.loads(content)["report"]
+                    )
+
+    async def _named(self, command: dict[str, Any]) -> AsyncIterator[tuple[Any, Any]]:
+        """(name, content) of each part; at the end (None, what was found)."""
+        name: Any = None
+        parts: list[bytes] = []
+        async for kind, content in self._messages(command):
+            if kind == b"F":
+                parts.append(content)
+                continue
+            if name is not None:
+                yield name, b"".join(parts)
+                parts = []
+            name = json.loads(content) if kind == b"N" else None
+            if kind == b"E":
+                yield None, json.loads(content)
+
+    async def _messages(self, command: dict[str, Any]) -> AsyncIterator[tuple[bytes, bytes]]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None  # noqa: S101 - they were asked for
+        assert stdout is not None  # noqa: S101
+        try:
+            async with asyncio.timeout(_DEADLINE):
+                stdin.write(json.dumps(command).encode() + b"\n")
+                with suppress(ConnectionError):  # it ended, as the next reading finds
+                    await stdin.drain()
+                while True:
+                    kind = await stdout.readexactly(1)
+                    (size,) = struct.unpack(">I", await stdout.readexactly(4))
+                    content = await stdout.readexactly(min(size, _MOST_MESSAGE))
+                    if kind == b"E" and (error := json.loads(content).get("error")):
+                        raise Refused(Reason(error))
+                    yield kind, content
+                    if kind == b"E":
+                        return
+        except asyncio.IncompleteReadError:
+            if await self._process.wait() == -signal.SIGKILL:
+                # By the machine, short of memory, or somebody: the file is not to blame.
+                raise Unavailable("The reading process was killed.") from None
+            raise Refused(Reason.UNREADABLE_IMAGE) from None
+        except TimeoutError:
+            raise Unavailable("The image could not be read in time.") from None
+
+
+def _plain(boxes: list[Box]) -> list[dict[str, int]]:
+    return [box.model_dump() for box in boxes]
+
+
+@asynccontextmanager
+async def opened(file: IO[bytes], kind: ImageKind) -> AsyncIterator[Picture]:
+    """`file` is a real one, on this machine; the process has nothing else."""
+    descriptor = file.fileno()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "common.picture",
+        kind,
+        str(descriptor),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        pass_fds=(descriptor,),
+        cwd=Path(__file__).parent.parent,
+        env=nothing_secret(),
+    )
+    try:
+        yield Picture(process)
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+        await process.wait()
