@@ -20,6 +20,9 @@ DEFAULT_DATABASE = "(default)"
 KMS_DEADLINE = 5.0
 """Seconds for one call of KMS, with its retries."""
 
+_MOST_TO_VISION = 64 << 20
+"""Bytes of a request with its images."""
+
 KEYS_DATABASE = "keys"
 """Holds patients' keys and nothing else, so that no export or backup of the records holds them."""
 
@@ -103,6 +106,31 @@ def speech_client() -> Any:
 
     transport = SpeechGrpcAsyncIOTransport(channel=grpc.aio.insecure_channel(host))
     return speech_v2.SpeechAsyncClient(transport=transport)
+
+
+@lru_cache
+def vision_client() -> Any:
+    """An `ImageAnnotatorAsyncClient` of the configured location, or of what speaks its protocol."""
+    # Imported here: it costs 500 ms, and only what looks at images needs it.
+    from google.api_core.client_options import ClientOptions
+    from google.cloud import vision_v1
+
+    host = settings().vision_emulator_host
+    if not host:
+        endpoint = f"{settings().vision_location}-vision.googleapis.com"
+        return vision_v1.ImageAnnotatorAsyncClient(
+            client_options=ClientOptions(api_endpoint=endpoint)
+        )
+    import grpc
+    from google.cloud.vision_v1.services.image_annotator.transports import (
+        ImageAnnotatorGrpcAsyncIOTransport,
+    )
+
+    most = ("grpc.max_send_message_length", _MOST_TO_VISION)
+    transport = ImageAnnotatorGrpcAsyncIOTransport(
+        channel=grpc.aio.insecure_channel(host, options=[most])
+    )
+    return vision_v1.ImageAnnotatorAsyncClient(transport=transport)
 
 
 @lru_cache

@@ -24,7 +24,7 @@ import numpy
 from common.imaging import Alias, Box, RemovedTag
 from common.rendering import is_inverse
 
-METHOD = "HealthHub: PS3.15 2024e Basic Profile, Clean Pixel Data, Modified Dates"
+METHOD = "PS3.15 Basic Profile, Clean Pixel Data, Modified Dates"
 
 _CODES = (
     ("113100", "Basic Application Confidentiality Profile"),
@@ -104,9 +104,9 @@ class Done:
 
 @lru_cache
 def table() -> dict[str, str]:
-    """PS3.15's table E.1-1 (edition in the file): the basic profile's action by tag, X for any digit."""
-    stored = _stored()["basic_profile"]
-    return {tag: action for action, tags in stored.items() for tag in tags}
+    """PS3.15's table E.1-1 (editions in the file): the basic profile's action by tag, X for any digit."""
+    parts = (_stored()["basic_profile"], _stored()["later"])
+    return {tag: action for part in parts for action, tags in part.items() for tag in tags}
 
 
 @lru_cache
@@ -120,22 +120,29 @@ def _stored() -> Any:
 
 
 def action_of(tag: Any) -> str | None:
-    """The table's action for a tag; None for one that it does not name."""
+    """The table's action for a tag; X for one that nobody knows, None for any other that it does not name."""
+    from pydicom.datadict import dictionary_has_tag, repeater_has_tag
+
     name = f"{int(tag):08X}"
     found = table().get(name)
     if found is None and 0x5000 <= tag.group <= 0x50FF:
         found = table()["50XXXXXX"]
     if found is None and 0x6000 <= tag.group <= 0x60FF:
         found = table().get(f"60XX{name[4:]}")
+    if found is None and tag.group > 0x0002 and not tag.is_private:
+        is_known = dictionary_has_tag(tag) or repeater_has_tag(tag)
+        return None if is_known else "X"
     return found
 
 
-def deidentify(data: Any, alias: Alias) -> Done:
-    """Change the data set and what is nested in it, in place."""
+def deidentify(data: Any, alias: Alias, *, has_pixels: bool) -> Done:
+    """Change the data set and what is nested in it, in place; its pixels are elsewhere."""
     done = Done()
     known = _known(data)
     _clean(data, alias, done, known)
     _mark(data, alias)
+    if has_pixels:
+        data.BurnedInAnnotation = "NO"
     return done
 
 
@@ -299,8 +306,6 @@ def _mark(data: Any, alias: Alias) -> None:
         code.CodeMeaning = meaning
         codes.append(code)
     data.DeidentificationMethodCodeSequence = codes
-    if "PixelData" in data:
-        data.BurnedInAnnotation = "NO"
 
 
 # ---------------------------------------------------------------- pixels

@@ -1,7 +1,7 @@
 """Reads a DICOM file that a stranger sent, within limits, and says what it is. Runs in a process of its own.
 
 pydicom meets hostile files with many kinds of errors; whatever it raises here
-becomes `Refused`, with the reason that fits.
+becomes `NotTaken`, with the reason that fits.
 """
 
 import io
@@ -11,8 +11,7 @@ from datetime import date, datetime
 from typing import Any, BinaryIO
 
 from common.imaging import ImageMetadata
-from common.reasons import Reason
-from common.verdict import Refused
+from common.reasons import NotTaken, Reason
 
 MOST_INFLATED = 1 << 30
 MOST_RATIO = 100
@@ -35,7 +34,7 @@ _VIDEO = "1.2.840.10008.1.2.4.10"
 
 
 def read(file: BinaryIO) -> Any:
-    """The data set, whole. Raises `Refused`."""
+    """The data set, whole. Raises `NotTaken`."""
     import pydicom
     from pydicom.errors import InvalidDicomError
 
@@ -43,20 +42,20 @@ def read(file: BinaryIO) -> Any:
     try:
         data = pydicom.dcmread(_inflated(file), force=True)
         _check_tree(data)
-    except Refused:
+    except NotTaken:
         raise
     except RecursionError:
-        raise Refused(Reason.NESTED_TOO_DEEP) from None
+        raise NotTaken(Reason.NESTED_TOO_DEEP) from None
     except (EOFError, zlib.error):
-        raise Refused(Reason.TRUNCATED) from None
+        raise NotTaken(Reason.TRUNCATED) from None
     except (InvalidDicomError, MemoryError):
-        raise Refused(Reason.UNREADABLE_IMAGE) from None
+        raise NotTaken(Reason.UNREADABLE_IMAGE) from None
     if str(data.get("SOPClassUID") or _media_class(data)) == _DIRECTORY:
-        raise Refused(Reason.DIRECTORY)
+        raise NotTaken(Reason.DIRECTORY)
     says = ("SOPClassUID", "SOPInstanceUID", "Modality", *PIXELS)
     if not _media_class(data) and not any(name in data for name in says):
         # Anything that begins like an element can be read so; this says nothing that an image says.
-        raise Refused(Reason.NOT_IMAGE)
+        raise NotTaken(Reason.NOT_IMAGE)
     return data
 
 
@@ -75,10 +74,10 @@ def _media_class(data: Any) -> str:
 def _inflated(file: BinaryIO) -> BinaryIO:
     """The file; if its data set is deflated, inflated, as long as that is bearable.
 
-    pydicom would inflate whatever there is at once. Raises `Refused`.
+    pydicom would inflate whatever there is at once. Raises `NotTaken`.
     """
-    from pydicom.filereader import read_preamble
     from pydicom.filebase import DicomBytesIO
+    from pydicom.filereader import read_preamble
     from pydicom.filewriter import write_file_meta_info
     from pydicom.uid import ExplicitVRLittleEndian
 
@@ -98,9 +97,9 @@ def _inflated(file: BinaryIO) -> BinaryIO:
     most = min(max(SMALL, MOST_RATIO * len(packed)), MOST_INFLATED)
     plain = inflating.decompress(packed, most)
     if inflating.unconsumed_tail:
-        raise Refused(Reason.BOMB)
+        raise NotTaken(Reason.BOMB)
     if not inflating.eof:
-        raise Refused(Reason.TRUNCATED)
+        raise NotTaken(Reason.TRUNCATED)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     whole = DicomBytesIO()
     whole.write(preamble + b"DICM")
@@ -110,17 +109,17 @@ def _inflated(file: BinaryIO) -> BinaryIO:
 
 
 def _check_tree(data: Any) -> None:
-    """Read every element, so that what is broken shows itself here. Raises `Refused`, and whatever pydicom raises."""
+    """Read every element, so that what is broken shows itself here. Raises `NotTaken`, and whatever pydicom raises."""
     left = MOST_ELEMENTS
     waiting: list[tuple[Any, int]] = [(data, 1)]
     while waiting:
         branch, depth = waiting.pop()
         if depth > DEEPEST:
-            raise Refused(Reason.NESTED_TOO_DEEP)
+            raise NotTaken(Reason.NESTED_TOO_DEEP)
         for element in _elements(branch):
             left -= 1
             if left < 0:
-                raise Refused(Reason.BOMB)
+                raise NotTaken(Reason.BOMB)
             if element.VR == "SQ":
                 waiting.extend((item, depth + 1) for item in element.value or [])
 
@@ -129,14 +128,14 @@ def _elements(data: Any) -> Iterator[Any]:
     """Each element; one that can't be read is taken out: what it says nobody knows."""
     for tag in list(data.keys()):
         if _is_short(data.get_item(tag)):
-            raise Refused(Reason.TRUNCATED)
+            raise NotTaken(Reason.TRUNCATED)
         try:
             element = data[tag]
         except RecursionError:
             raise
         except Exception:  # noqa: BLE001 - pydicom raises whatever its converters raise
             if tag.group in (0x0028, 0x7FE0):
-                raise Refused(Reason.UNREADABLE_IMAGE) from None
+                raise NotTaken(Reason.UNREADABLE_IMAGE) from None
             del data[tag]
             continue
         yield element
@@ -156,35 +155,35 @@ def has_pixels(data: Any) -> bool:
 
 
 def frame_count(data: Any) -> int:
-    """Raises `Refused`."""
+    """Raises `NotTaken`."""
     try:
         return max(1, int(data.get("NumberOfFrames") or 1))
     except (TypeError, ValueError):
-        raise Refused(Reason.UNREADABLE_IMAGE) from None
+        raise NotTaken(Reason.UNREADABLE_IMAGE) from None
 
 
 def check_pixels(data: Any) -> None:
-    """Whether its frames may be decoded, by what it declares of them. Raises `Refused`."""
+    """Whether its frames may be decoded, by what it declares of them. Raises `NotTaken`."""
     syntax = str(data.file_meta.get("TransferSyntaxUID", "")) if hasattr(data, "file_meta") else ""
     if syntax.startswith(_VIDEO):
-        raise Refused(Reason.VIDEO)
+        raise NotTaken(Reason.VIDEO)
     try:
         rows, columns = int(data.Rows), int(data.Columns)
         samples = int(data.get("SamplesPerPixel") or 1)
         allocated = int(data.get("BitsAllocated") or 8)
     except (AttributeError, TypeError, ValueError):
-        raise Refused(Reason.UNREADABLE_IMAGE) from None
+        raise NotTaken(Reason.UNREADABLE_IMAGE) from None
     frames = frame_count(data)
     if rows < 1 or columns < 1 or samples not in (1, 3) or not 1 <= allocated <= 64:
-        raise Refused(Reason.UNREADABLE_IMAGE)
+        raise NotTaken(Reason.UNREADABLE_IMAGE)
     frame = rows * columns * samples * max(allocated // 8, 1)
     if rows * columns > MOST_FRAME_PIXELS or frames > MOST_FRAMES or frame * frames > MOST_DECODED:
-        raise Refused(Reason.TOO_MANY_PIXELS)
+        raise NotTaken(Reason.TOO_MANY_PIXELS)
     name = next(name for name in PIXELS if name in data)
     stored = len(data[name].value or b"")
     expected = _expected_bytes(rows * columns * frames, samples, allocated, data)
     if not is_encapsulated(data) and stored < expected:
-        raise Refused(Reason.TRUNCATED)
+        raise NotTaken(Reason.TRUNCATED)
 
 
 def _expected_bytes(pixels: int, samples: int, allocated: int, data: Any) -> int:

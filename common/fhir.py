@@ -32,6 +32,8 @@ from common.clinical import (
     Patient,
     PatientPrivate,
 )
+from common.images import MedicalImage, Study, StudyPrivate
+from common.imaging import ImageMetadata
 from common.models import Doctor
 from common.scheduling import Appointment, AppointmentPrivate, WaitlistEntry
 from common.transcripts import Transcription
@@ -39,6 +41,7 @@ from common.transcripts import Transcription
 MEDIA_TYPE = "application/fhir+json"
 
 Resource = dict[str, Any]
+Pictured = tuple[MedicalImage, ImageMetadata]
 
 _SYSTEMS = {
     CodeSystem.ICD_10: "http://hl7.org/fhir/sid/icd-10",
@@ -388,6 +391,91 @@ def of_transcription(recording: Transcription, said: Sequence[str]) -> Resource:
         else [_to("Patient", recording.patient_id)],
         content=[{"attachment": attachment}],
         context=_filled(period={"start": _instant(recording.create_time)}),
+    )
+
+
+def of_study(
+    patient_id: str, study: Study, private: StudyPrivate, images: Sequence[Pictured]
+) -> Resource:
+    """ImagingStudy, with its series and instances; the files are had through the API."""
+    series: dict[str, list[Pictured]] = {}
+    for image, metadata in images:
+        series.setdefault(image.series_id or "", []).append((image, metadata))
+    return _filled(
+        resourceType="ImagingStudy",
+        id=study.id,
+        meta=_meta(None, study.update_time),
+        identifier=[_uid(private.uid)] if private.uid else None,
+        status="available",
+        modality=[_modality(each) for each in study.modalities],
+        subject=_to("Patient", patient_id),
+        started=private.study_date.isoformat() if private.study_date else None,
+        numberOfSeries=len(series),
+        numberOfInstances=len(images),
+        description=private.description,
+        series=[_series(each) for each in series.values()],
+    )
+
+
+def _series(images: Sequence[Pictured]) -> Resource:
+    first = images[0][1]
+    return _filled(
+        uid=first.series_instance_uid or "0",
+        number=_unsigned(first.series_number),
+        modality=_modality(first.modality or "OT"),
+        description=first.series_description,
+        numberOfInstances=len(images),
+        bodySite={"display": first.body_site} if first.body_site else None,
+        instance=[
+            _filled(
+                uid=metadata.sop_instance_uid or image.id,
+                sopClass={
+                    "system": "urn:ietf:rfc:3986",
+                    "code": f"urn:oid:{metadata.sop_class_uid or '0'}",
+                },
+                number=_unsigned(metadata.instance_number),
+                title=metadata.sop_class,
+            )
+            for image, metadata in images
+        ],
+    )
+
+
+def _uid(uid: str) -> Resource:
+    return {"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}
+
+
+def _modality(code: str) -> Resource:
+    return {"system": "http://dicom.nema.org/resources/ontology/DCM", "code": code}
+
+
+def _unsigned(number: int | None) -> int | None:
+    return number if number is not None and number >= 0 else None
+
+
+def of_image(image: MedicalImage, metadata: ImageMetadata, file_name: str | None) -> Resource:
+    """DocumentReference of an image that belongs to no study: a photograph, or a scan of paper."""
+    taken = metadata.acquisition_time
+    attachment = _filled(
+        contentType=image.content_type,
+        url=f"/v1/medical-images/{image.id}/content",
+        size=image.size_bytes,
+        title=file_name,
+        creation=_instant(image.create_time),
+    )
+    return _filled(
+        resourceType="DocumentReference",
+        id=image.id,
+        meta=_meta(None, image.update_time),
+        status="current",
+        type=_coded("http://loinc.org", "72170-4") | {"text": "Photographic image"},
+        subject=_to("Patient", image.patient_id),
+        date=_instant(image.create_time),
+        author=[_to("Practitioner", image.author_uid)]
+        if image.author_uid != image.patient_id
+        else [_to("Patient", image.patient_id)],
+        content=[{"attachment": attachment}],
+        context=_filled(period={"start": _instant(taken)}) if taken and taken.tzinfo else None,
     )
 
 

@@ -141,10 +141,10 @@ class Pseudonyms(Record):
 
 
 medical_images = Collection(MedicalImage, "medical_images")
-findings = Collection(ImageFindings, "medical_images/{}/private")
+image_findings = Collection(ImageFindings, "medical_images/{}/private")
 studies = Collection(Study, "patients/{}/imaging_studies")
 instances = Collection(ImageInstance, "patients/{}/image_instances")
-_pseudonyms = Collection(Pseudonyms, "patients/{}/deidentification")
+pseudonyms = Collection(Pseudonyms, "patients/{}/deidentification")
 
 _SECRET = "secret"  # noqa: S105 - the document's name
 
@@ -154,8 +154,8 @@ async def alias_of(patient_id: str, vault: "Vault") -> Alias:
 
     Raises `Unavailable`.
     """
-    path = _pseudonyms.path(patient_id, _SECRET)
-    if (found := await _pseudonyms.get(patient_id, _SECRET)) is None:
+    path = pseudonyms.path(patient_id, _SECRET)
+    if (found := await pseudonyms.get(patient_id, _SECRET)) is None:
         moment = now()
         sealed = {"secret": vault.seal(path, "secret", secrets.token_hex(32))}
         found = Pseudonyms(create_time=moment, update_time=moment, sealed=sealed)

@@ -135,14 +135,6 @@ class DeidentificationReport(BaseModel):
     """Words that could still be read."""
 
 
-class Opinion(BaseModel):
-    """What a specialised model says of the image; off unless it is configured."""
-
-    summary: str
-    findings: list[str] = []
-    model: str
-
-
 class ImageAnalysis(BaseModel):
     """What was found; all but `text` in the de-identified copy."""
 
@@ -157,7 +149,6 @@ class ImageAnalysis(BaseModel):
     """Keywords of attributes that held something identifying."""
     identifiers_in_pixels: int = 0
     """Words that were blacked out."""
-    opinion: Opinion | None = None
     report: DeidentificationReport
     model: str
     model_version: str
@@ -171,7 +162,7 @@ class Alias:
     """What stands for one patient's identifiers: the same each time, and nothing without the secret."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self.secret = secret
 
     def key_of(self, kind: str, text: str) -> str:
         """For names of documents."""
@@ -191,4 +182,4 @@ class Alias:
         return -(1 + int(self._digest("shift", "")[:8], 16) % _MOST_SHIFT_DAYS)
 
     def _digest(self, kind: str, text: str) -> str:
-        return hmac.new(self._secret, f"{kind}:{text}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.secret, f"{kind}:{text}".encode(), hashlib.sha256).hexdigest()

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.children import nothing_secret
 from common.clients import speech_client
 from common.outside import Failed, Refused
-from common.recordings import nothing_secret
 from common.sound import RATE
 from common.speech import asking, config, recognizer, segment
 from common.transcripts import Segment, Word

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 
 from common.imaging import Alias, Box, DeidentificationReport, ImageMetadata, RemovedTag
 from common.imaging import Deidentification as Status
-from common.reasons import Reason
-from common.verdict import ImageKind, Refused
+from common.reasons import NotTaken, Reason
+from common.verdict import ImageKind
 
 MOST_PIXELS = 100_000_000
 """Of a frame."""
@@ -39,33 +39,37 @@ METHOD = "HealthHub: pixels only, with the text in them blacked out; no metadata
 
 
 class Photo:
-    """Opened, not yet decoded. Raises `Refused`, as all its methods do."""
+    """Opened, not yet decoded. Raises `NotTaken`, as all its methods do."""
 
     def __init__(self, file: BinaryIO, kind: ImageKind) -> None:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         Image.MAX_IMAGE_PIXELS = MOST_PIXELS
         self.kind = kind
-        with _as_refused():
+        with _as_not_taken():
             # Only the format that the first bytes say: Pillow knows dozens, some of them fragile.
+            if kind is ImageKind.PNG:
+                # Its checksums: Pillow shows what is damaged as black.
+                Image.open(file, formats=["PNG"]).verify()
+                file.seek(0)
             opened = Image.open(file, formats=[_PILLOW[kind]])
             self._file: Any = opened
             self.frame_count = 1 if kind is ImageKind.JPEG else int(getattr(opened, "n_frames", 1))
             wide, high = opened.size
         if wide * high > MOST_PIXELS or self.frame_count > MOST_PAGES:
-            raise Refused(Reason.TOO_MANY_PIXELS)
+            raise NotTaken(Reason.TOO_MANY_PIXELS)
         if wide * high * self.frame_count > MOST_DECODED:
-            raise Refused(Reason.TOO_MANY_PIXELS)
+            raise NotTaken(Reason.TOO_MANY_PIXELS)
         self.ratio = 1.0
         self.has_pixels = True
         self._known = _known_of(opened)
 
     def stored(self, frame: int) -> Any:
         """Grey of 8 or 16 bits, or RGB; upright."""
-        with _as_refused():
+        with _as_not_taken():
             if self.frame_count > 1:
                 self._file.seek(frame)
                 if self._file.width * self._file.height > MOST_PIXELS:
-                    raise Refused(Reason.TOO_MANY_PIXELS)
+                    raise NotTaken(Reason.TOO_MANY_PIXELS)
             self._file.load()
             image = self._file.copy() if self.frame_count > 1 else self._file
             if self.frame_count == 1:
@@ -125,21 +129,21 @@ class Photo:
         return Image.fromarray(self.burnt_out(self.stored(frame), boxes))
 
 
-class _as_refused:  # noqa: N801 - reads as a statement
+class _as_not_taken:  # noqa: N801 - reads as a statement
     """What Pillow raises, as the reason that fits."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is None or isinstance(error, Refused):
+        if error is None or isinstance(error, NotTaken):
             return
         if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-            raise Refused(Reason.TOO_MANY_PIXELS) from None
+            raise NotTaken(Reason.TOO_MANY_PIXELS) from None
         if isinstance(error, Exception):
             said = str(error).lower()
             is_short = "truncated" in said or "broken data" in said or isinstance(error, EOFError)
-            raise Refused(Reason.TRUNCATED if is_short else Reason.UNREADABLE_IMAGE) from None
+            raise NotTaken(Reason.TRUNCATED if is_short else Reason.UNREADABLE_IMAGE) from None
 
 
 def _plain(image: Any) -> Image.Image:

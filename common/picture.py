@@ -24,8 +24,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Protocol
 
 from common.imaging import Alias, Box, ImageMetadata, Rendition
-from common.reasons import Reason
-from common.verdict import ImageKind, Refused
+from common.reasons import NotTaken, Reason
+from common.verdict import ImageKind
 
 MEMORY = 3 << 30
 """Bytes of address space: the largest file, a few of the largest frames, and the libraries."""
@@ -79,7 +79,7 @@ class Answers:
 
 
 def opened(kind: ImageKind, file: BinaryIO) -> Source:
-    """Raises `Refused`."""
+    """Raises `NotTaken`."""
     if kind is ImageKind.DICOM:
         from common.scans import Scan
 
@@ -166,7 +166,8 @@ def _send(shown: Any, to: Answers, frame: int | None, *, is_middle: bool = False
 
 def clean(source: Source, boxes: list[Box], alias: Alias, to: Answers) -> dict[str, Any]:
     kind, content, report = source.deidentified(boxes, alias)
-    to.begin("file", content_type=kind)
+    if kind:
+        to.begin("file", content_type=kind)
     for piece in content:
         if piece:
             to.send(b"F", piece)
@@ -198,7 +199,7 @@ def main() -> None:
         try:
             source = source or opened(ImageKind(kind), file)
             found = obey(source, json.loads(line), to)
-        except Refused as refused:
+        except NotTaken as refused:
             found = {"error": refused.reason}
         except (RecursionError, MemoryError):
             found = {"error": Reason.UNREADABLE_IMAGE}

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from common.imaging import Box, DeidentificationReport, ImageMetadata, Quality, Rendition
+from common.children import nothing_secret
+from common.imaging import Alias, Box, DeidentificationReport, ImageMetadata, Quality, Rendition
 from common.problems import Unavailable
-from common.reasons import Reason
-from common.recordings import nothing_secret
-from common.verdict import ImageKind, Refused
+from common.reasons import NotTaken, Reason
+from common.verdict import ImageKind
 
 _DEADLINE = 420.0
 """Seconds for one command; the function may run for 540."""
@@ -54,7 +54,7 @@ class Picture:
         """Once the copy was read to its end."""
 
     async def examine(self) -> Examined:
-        """Raises `Refused`, `Unavailable`, as all its methods do."""
+        """Raises `NotTaken`, `Unavailable`, as all its methods do."""
         renditions: dict[Rendition, bytes] = {}
         found: dict[str, Any] = {}
         async for name, content in self._named({"do": "examine"}):
@@ -76,9 +76,12 @@ class Picture:
             if name is not None:
                 yield Readable(content, name["frame"], name["scale"], name["is_middle"])
 
-    async def cleaned(self, boxes: list[Box], secret: str) -> AsyncIterator[bytes]:
-        """The copy without identifiers; its type comes first, as if it were content."""
-        command = {"do": "clean", "boxes": _plain(boxes), "secret": secret}
+    async def cleaned(self, boxes: list[Box], alias: Alias) -> AsyncIterator[bytes]:
+        """The copy without identifiers; its type comes first, as if it were content.
+
+        Nothing comes of a file that can't be cleaned.
+        """
+        command = {"do": "clean", "boxes": _plain(boxes), "secret": alias.secret.hex()}
         async for kind, content in self._messages(command):
             match kind:
                 case b"N":
@@ -119,7 +122,7 @@ class Picture:
                     (size,) = struct.unpack(">I", await stdout.readexactly(4))
                     content = await stdout.readexactly(min(size, _MOST_MESSAGE))
                     if kind == b"E" and (error := json.loads(content).get("error")):
-                        raise Refused(Reason(error))
+                        raise NotTaken(Reason(error))
                     yield kind, content
                     if kind == b"E":
                         return
@@ -127,7 +130,7 @@ class Picture:
             if await self._process.wait() == -signal.SIGKILL:
                 # By the machine, short of memory, or somebody: the file is not to blame.
                 raise Unavailable("The reading process was killed.") from None
-            raise Refused(Reason.UNREADABLE_IMAGE) from None
+            raise NotTaken(Reason.UNREADABLE_IMAGE) from None
         except TimeoutError:
             raise Unavailable("The image could not be read in time.") from None
 

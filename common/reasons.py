@@ -60,3 +60,11 @@ REASONS = {
     Reason.CONFLICTING_INSTANCE: "The record has another image with this image's identifier (SOP Instance UID).",
     Reason.VISION_FAILED: "Image analysis failed. Support can start it again.",
 }
+
+
+class NotTaken(Exception):
+    """This file is refused, for that reason."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+        super().__init__(reason)

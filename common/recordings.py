@@ -6,7 +6,6 @@ It is read by `common/sound.py`, in a process with limits.
 
 import asyncio
 import json
-import os
 import signal
 import struct
 import sys
@@ -16,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import storage
+from common.children import nothing_secret
 from common.problems import Unavailable
-from common.reasons import Reason
+from common.reasons import NotTaken, Reason
 from common.storage import Bucket, StoredObject
 
 MOST_BYTES = 480_000_000
@@ -38,14 +38,6 @@ CONTENT_TYPES = {
     "mov": ("audio/mp4", "audio/x-m4a", "audio/m4a"),
 }
 """By the name that FFmpeg has for the container; the first is the usual one."""
-
-
-class NotTaken(Exception):
-    """This file is refused, for that reason."""
-
-    def __init__(self, reason: Reason) -> None:
-        self.reason = reason
-        super().__init__(reason)
 
 
 @dataclass(frozen=True)
@@ -170,9 +162,3 @@ def _examined(found: dict[str, object]) -> Examined:
         is_truncated=bool(found["is_truncated"]),
         has_speech=bool(found["has_speech"]),
     )
-
-
-def nothing_secret() -> dict[str, str]:
-    """What Python needs to start, and one thread for arithmetic."""
-    kept = {k: os.environ[k] for k in ("PATH", "PYTHONPATH", "LANG") if k in os.environ}
-    return {**kept, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -12,8 +12,7 @@ from PIL import Image
 
 from common.dicom import group
 from common.imaging import Quality
-from common.reasons import Reason
-from common.verdict import Refused
+from common.reasons import NotTaken, Reason
 
 PREVIEW_SIDE = 1024
 THUMBNAIL_SIDE = 256
@@ -25,21 +24,21 @@ Array = Any
 
 
 def decoded(data: Any, frame: int) -> Array:
-    """One frame's stored values; YBR becomes RGB. Raises `Refused`."""
+    """One frame's stored values; YBR becomes RGB. Raises `NotTaken`."""
     from pydicom.pixels.utils import pixel_array
 
     try:
         return pixel_array(data, index=frame, raw=False)
     except MemoryError:
-        raise Refused(Reason.TOO_MANY_PIXELS) from None
+        raise NotTaken(Reason.TOO_MANY_PIXELS) from None
     except Exception as error:  # noqa: BLE001 - each decoder has its own
         text = str(error).lower()
         is_short = isinstance(error, EOFError) or "bytes of pixel data is less" in text
-        raise Refused(Reason.TRUNCATED if is_short else Reason.UNREADABLE_IMAGE) from None
+        raise NotTaken(Reason.TRUNCATED if is_short else Reason.UNREADABLE_IMAGE) from None
 
 
 def rendered(data: Any, values: Array, frame: int = 0) -> Array:
-    """The frame's values as they are to be seen: `uint8`, grey or RGB. Raises `Refused`."""
+    """The frame's values as they are to be seen: `uint8`, grey or RGB. Raises `NotTaken`."""
     try:
         with numpy.errstate(all="ignore"):
             if str(data.get("PhotometricInterpretation", "")) == "PALETTE COLOR":
@@ -47,10 +46,10 @@ def rendered(data: Any, values: Array, frame: int = 0) -> Array:
             if values.ndim == 3:
                 return _to_bytes(values, int(data.get("BitsStored") or 8))
             return _grey(data, values, frame)
-    except Refused:
+    except NotTaken:
         raise
     except Exception:  # noqa: BLE001 - tables and windows as a stranger wrote them
-        raise Refused(Reason.UNREADABLE_IMAGE) from None
+        raise NotTaken(Reason.UNREADABLE_IMAGE) from None
 
 
 def _coloured(data: Any, values: Array) -> Array:

@@ -22,12 +22,21 @@ from common.auth import Principal
 from common.clinical import HistoryRecord, Patient
 from common.egress import prompts
 from common.firestore import Batch, Order, Where, now
+from common.images import (
+    MedicalImage,
+    image_findings,
+    instances,
+    medical_images,
+    pseudonyms,
+    studies,
+)
 from common.models import Record
 from common.patients import break_glass, history, versions
 from common.reminders import plans
 from common.scheduling import Appointment
 from common.settings import settings
-from common.transcripts import Transcription, notes, said, transcriptions
+from common.transcripts import notes, said, transcriptions
+from common.uploads import Upload
 
 _AT_ONCE = 200
 """Deletions in one batch; with their audit events they are twice as many writes."""
@@ -37,18 +46,18 @@ def kept_until(
     patient: Patient,
     newest: HistoryRecord | None,
     last_visit: Appointment | None,
-    last_recording: Transcription | None,
+    last_upload: Upload | None,
 ) -> datetime | None:
     """When the whole record may be deleted at the earliest; None if nothing clinical was ever in it.
 
     `newest` is the history record that was changed last, `last_visit` the appointment that begins last,
-    `last_recording` the one that was changed last.
+    `last_upload` the recording or image that is kept longest.
     """
     ends = []
     if last_visit is not None:
         ends.append(_visit_kept_until(last_visit))
-    if last_recording is not None:
-        ends.append(_recording_kept_until(last_recording))
+    if last_upload is not None:
+        ends.append(_upload_kept_until(last_upload))
     if newest is not None:
         ends.append(settings().retention.end("history", newest.update_time))
     if patient.clinical_time is not None:
@@ -76,13 +85,14 @@ def is_visit_due(last_visit: Appointment | None, moment: datetime) -> bool:
     return last_visit is None or _visit_kept_until(last_visit) <= moment
 
 
-def is_recording_due(last: Transcription | None, moment: datetime) -> bool:
-    """Whether no recording keeps the profile any more."""
-    return last is None or _recording_kept_until(last) <= moment
+def is_upload_due(last: Upload | None, moment: datetime) -> bool:
+    """Whether no recording or image keeps the profile any more."""
+    return last is None or _upload_kept_until(last) <= moment
 
 
-def _recording_kept_until(recording: Transcription) -> datetime:
-    return settings().retention.end("transcriptions", recording.update_time)
+def _upload_kept_until(upload: Upload) -> datetime:
+    kind = "medical_images" if isinstance(upload, MedicalImage) else "transcriptions"
+    return settings().retention.end(kind, upload.update_time)
 
 
 def _visit_kept_until(visit: Appointment) -> datetime:
@@ -96,12 +106,13 @@ async def last_visit(patient_id: str) -> Appointment | None:
     return found[0] if found else None
 
 
-async def last_recording(patient_id: str) -> Transcription | None:
-    """The recording that was changed last."""
+async def last_upload(patient_id: str) -> Upload | None:
+    """The recording or image that is kept longest."""
     where: Where = [("patient_id", "==", patient_id)]
     order: Order = [("update_time", "DESCENDING")]
-    found = await transcriptions.find(where=where, order=order, limit=1)
-    return found[0] if found else None
+    heard = await transcriptions.find(where=where, order=order, limit=1)
+    seen = await medical_images.find(where=where, order=order, limit=1)
+    return max([*heard, *seen], key=_upload_kept_until, default=None)
 
 
 async def delete_all(
@@ -206,6 +217,7 @@ async def finish_erasure(patient: Patient, reason: str, actor: Principal | None 
     await _delete_files(patient.id)
     for action, records in (
         ("transcriptions.purge", _recordings_of(patient.id)),
+        ("medical-images.purge", _images_of(patient.id)),
         ("prompts.purge", prompts.all_(patient.id)),
         ("appointments.purge", _visits_of(patient.id)),
         ("waitlist.purge", _waits_of(patient.id)),
@@ -230,9 +242,10 @@ async def _visits_of(patient_id: str) -> AsyncIterator[Record]:
 
 
 async def _delete_files(patient_id: str) -> None:
-    """Recordings, and what was made of them on the way, in every bucket."""
+    """Recordings and images, and what was made of them."""
     for kind in ("audio", "sound", "transcripts"):
-        await storage.delete_all(f"{kind}/{patient_id}")
+        await storage.delete_all(f"{kind}/{patient_id}", storage.RECORDINGS)
+    await storage.delete_all(f"images/{patient_id}", storage.IMAGES)
 
 
 async def _recordings_of(patient_id: str) -> AsyncIterator[Record]:
@@ -243,6 +256,17 @@ async def _recordings_of(patient_id: str) -> AsyncIterator[Record]:
         async for version in notes.all_(recording.id):
             yield version
         yield recording
+
+
+async def _images_of(patient_id: str) -> AsyncIterator[Record]:
+    """Each image after what was found in it; then what holds them together."""
+    async for image in medical_images.all_(where=[("patient_id", "==", patient_id)]):
+        async for part in image_findings.all_(image.id):
+            yield part
+        yield image
+    for kept in (studies, instances, pseudonyms):
+        async for record in kept.all_(patient_id):
+            yield record
 
 
 async def _waits_of(patient_id: str) -> AsyncIterator[Record]:

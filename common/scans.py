@@ -10,7 +10,7 @@ import numpy
 from common import deidentify, dicom, rendering
 from common.imaging import Alias, Box, DeidentificationReport, ImageMetadata
 from common.imaging import Deidentification as Status
-from common.verdict import Refused
+from common.reasons import NotTaken, Reason
 
 _PIECE = 1 << 20
 _UNDEFINED = 0xFFFFFFFF
@@ -21,7 +21,7 @@ _NOT_KEPT = ("DataSetTrailingPadding", "ExtendedOffsetTable", "ExtendedOffsetTab
 
 
 class Scan:
-    """Read, and its pixels found bearable, not yet decoded. Raises `Refused`, as all its methods do."""
+    """Read, and its pixels found bearable, not yet decoded. Raises `NotTaken`, as all its methods do."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._data = dicom.read(file)
@@ -56,19 +56,22 @@ class Scan:
     def deidentified(
         self, boxes: list[Box], alias: Alias
     ) -> tuple[str, Iterator[bytes], DeidentificationReport]:
-        """Its type, its content, and what was done.
+        """Its type, its content, and what was done; neither for a document, which can't be cleaned.
 
         Frames stay as they were encoded unless something is blacked out; then they are stored
         without compression, explicit little endian.
         """
+        if _DOCUMENT in self._data:
+            report = DeidentificationReport(status=Status.DOCUMENT, profile=deidentify.METHOD)
+            return "", iter(()), report
         clean = self._without_pixels()
-        done = deidentify.deidentify(clean, alias)
+        done = deidentify.deidentify(clean, alias, has_pixels=self.has_pixels)
         if self._is_kept(boxes):
             syntax, pixels = self._syntax(), self._as_encoded()
         else:
             syntax, pixels = _EXPLICIT, self._anew(clean, boxes)
         report = DeidentificationReport(
-            status=Status.DOCUMENT if _DOCUMENT in self._data else Status.DONE,
+            status=Status.DONE,
             profile=deidentify.METHOD,
             tags=done.tags(),
             private_count=done.private,
@@ -194,9 +197,7 @@ def _written(data: Any, syntax: str, pixels: Iterator[bytes]) -> Iterator[bytes]
     try:
         write_dataset(body, data)
     except Exception:  # noqa: BLE001 - values that no VR can hold
-        from common.reasons import Reason
-
-        raise Refused(Reason.UNREADABLE_IMAGE) from None
+        raise NotTaken(Reason.UNREADABLE_IMAGE) from None
     yield head.getvalue()
     yield from _cut(memoryview(body.getvalue()))
     yield first

@@ -47,6 +47,8 @@ class Retention(BaseModel):
     """With the profile of their archived patient; counted from their last change."""
     transcriptions: Period = "6y"
     """With what was recorded; with the profile of their archived patient, counted from their last change."""
+    medical_images: Period = "6y"
+    """With the files; counted likewise. Many laws ask for more: ten years (Germany), or until a child is grown."""
     dead_letters: Period = "30d"
     visit_access: Period = "90d"
     """How long after a visit its doctor still sees the patient."""
@@ -118,6 +120,10 @@ class Settings(BaseModel):
     """For consultations; `chirp_3` for languages that the medical models do not know."""
     speech_emulator_host: str = ""
     """`host:port` of what speaks Speech-to-Text's protocol in its place."""
+    vision_location: str = Field(default="us", pattern=r"^(us|eu)$")
+    """Where Cloud Vision looks at images; it keeps none."""
+    vision_emulator_host: str = ""
+    """`host:port` of what speaks Cloud Vision's protocol in its place."""
     clamd_host: str = ""
     """`host:port` of clamd; without one, uploads are not scanned."""
     openai_api_key: str = ""
@@ -189,6 +195,8 @@ _VARIABLES = {
     "speech_location": "SPEECH_LOCATION",
     "speech_model": "SPEECH_MODEL",
     "speech_emulator_host": "SPEECH_EMULATOR_HOST",
+    "vision_location": "VISION_LOCATION",
+    "vision_emulator_host": "VISION_EMULATOR_HOST",
     "clamd_host": "CLAMD_HOST",
     "openai_api_key": "OPENAI_API_KEY",
     "openai_base_url": "OPENAI_BASE_URL",

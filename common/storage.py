@@ -1,14 +1,14 @@
 """Cloud Storage: signed URLs for apps, and the objects themselves for functions.
 
 Apps never get more than one object, one method and fifteen minutes. Objects
-are named `audio/{patient_id}/{id}`; whoever reads one names its generation, so
+are named `audio/{patient_id}/{id}` and `images/{patient_id}/{id}`; whoever reads one names its generation, so
 that it can't be another under the same name.
 """
 
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -37,6 +37,10 @@ class Bucket(StrEnum):
     """What apps send; nobody reads it before it was checked."""
     RESULTS = "results"
     """What functions and outside services make of it, until it is stored where it belongs."""
+    PREVIEWS = "previews"
+    """What images are shown by."""
+    DEIDENTIFIED = "deidentified"
+    """Images without identifiers: what may be shared, and what models may see."""
     QUARANTINE = "quarantine"
     """What was refused by the malware scan, or could not be scanned."""
 
@@ -46,6 +50,11 @@ class Bucket(StrEnum):
 
     def uri(self, name: str) -> str:
         return f"gs://{self.full_name}/{name}"
+
+
+RECORDINGS = (Bucket.UPLOADS, Bucket.RESULTS, Bucket.QUARANTINE)
+"""Where a recording, and what is made of it, can lie."""
+IMAGES = (Bucket.UPLOADS, Bucket.PREVIEWS, Bucket.DEIDENTIFIED, Bucket.QUARANTINE)
 
 
 @dataclass(frozen=True)
@@ -83,20 +92,34 @@ async def upload_url(
     method = "POST" if resumable else "PUT"
     expire_time = now() + URL_LIFETIME
 
+    url = await _signed(Bucket.UPLOADS, name, method, headers=headers)
+    return SignedUrl(url, method, headers, expire_time)
+
+
+async def download_url(bucket: Bucket, name: str, *, save_as: str | None = None) -> SignedUrl:
+    """For reading one object; with `save_as`, a browser stores it under this name instead of showing it."""
+    said = {} if save_as is None else {"response_disposition": f'attachment; filename="{save_as}"'}
+    expire_time = now() + URL_LIFETIME
+    return SignedUrl(await _signed(bucket, name, "GET", **said), "GET", {}, expire_time)
+
+
+async def _signed(bucket: Bucket, name: str, method: str, **more: Any) -> str:
     def sign() -> str:
-        blob = _bucket(Bucket.UPLOADS).blob(name)
-        return str(
-            blob.generate_signed_url(
+        given = {**more, "headers": dict(more["headers"])} if "headers" in more else more
+        return str(  # it changes the headers that it is given
+            _bucket(bucket)
+            .blob(name)
+            .generate_signed_url(
                 version="v4",
                 expiration=URL_LIFETIME,
                 method=method,
-                headers=dict(headers),  # it changes what it is given
                 api_access_endpoint=storage_client().api_endpoint,
                 credentials=_signing_credentials(),
+                **given,
             )
         )
 
-    return SignedUrl(await _asking(sign), method, headers, expire_time)
+    return await _asking(sign)
 
 
 def _signing_credentials() -> Any:
@@ -216,9 +239,9 @@ async def delete(bucket: Bucket, name: str) -> None:
         await _asking(lambda: _bucket(bucket).blob(name).delete(timeout=_DEADLINE))
 
 
-async def delete_all(prefix: str) -> None:
-    """What lies under this name or begins with it and a slash, in every bucket."""
-    for bucket in Bucket:
+async def delete_all(prefix: str, buckets: Iterable[Bucket]) -> None:
+    """What lies under this name or begins with it and a slash, in these buckets."""
+    for bucket in buckets:
         for name in await find_all(bucket, prefix):
             if name == prefix or name.startswith(f"{prefix}/"):
                 await delete(bucket, name)

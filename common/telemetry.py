@@ -54,6 +54,7 @@ class Metric(StrEnum):
     RACES_LOST = "races_lost"
     """Bookings of a slot that somebody else took first."""
     TRANSCRIPTS = "transcripts"
+    IMAGES = "images"
     DEAD_LETTERS = "dead_letters"
     STUCK_WORK = "stuck_work"
     """Work that the sweep found standing still."""

@@ -1,23 +1,14 @@
 """Starting over: what `store_transcript` and `sweep_stuck_work` do with a recognition that came to nothing."""
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
-from common import storage
+from common import resumption, storage
 from common.events import tell_again
-from common.firestore import Batch, now
+from common.firestore import now
 from common.reasons import Reason
 from common.storage import Bucket
 from common.transcripts import Transcription
-from common.uploads import CHECK_WITHIN, MAX_ATTEMPTS, UploadState, over
-
-
-async def change(record: Transcription, fields: Mapping[str, Any]) -> None:
-    """Raises `RecordChanged`, `NotFound`."""
-    batch = Batch()
-    batch.update(record.path, fields, record.revision)
-    await batch.commit()
+from common.uploads import MAX_ATTEMPTS, UploadState, over
 
 
 async def again(record: Transcription, reason: Reason) -> None:
@@ -37,36 +28,12 @@ async def again(record: Transcription, reason: Reason) -> None:
         "update_time": moment,
     }
     is_over = record.attempts >= MAX_ATTEMPTS
-    await change(record, over(UploadState.FAILED, reason) if is_over else waiting)
+    await resumption.change(record, over(UploadState.FAILED, reason) if is_over else waiting)
 
 
 async def go_on(record: Transcription, reason: Reason) -> bool:
     """Begin anew now; whether it goes on. Raises as `again` does."""
-    if record.attempts >= MAX_ATTEMPTS:
-        await change(record, over(UploadState.FAILED, reason))
-        return False
-    moment = now()
-    fields = {
-        "state": UploadState.UPLOADED,
-        "claimed_by": "",
-        "operation": "",
-        "due_time": moment + CHECK_WITHIN,
-        "update_time": moment,
-    }
-    await change(record, fields)
-    await tell(record, record.generation)
-    return True
-
-
-async def tell(record: Transcription, generation: int, *, is_replay: bool = False) -> None:
-    """Have `transcribe_audio` look at the recording once more. Raises `Unavailable`."""
-    await tell_again(
-        "transcribe_audio",
-        Bucket.UPLOADS.full_name,
-        record.object_name,
-        generation,
-        is_replay=is_replay,
-    )
+    return await resumption.go_on(record, reason, {"operation": ""})
 
 
 async def tell_of_result(name: str) -> None:

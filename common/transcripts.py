@@ -56,6 +56,10 @@ class Transcription(Upload):
     """`file_name`: people call files after people."""
 
     @property
+    def worker(self) -> str:
+        return "transcribe_audio"
+
+    @property
     def object_name(self) -> str:
         return object_name(self.patient_id, self.id)
 

@@ -64,9 +64,19 @@ class Upload(Record):
     due_time: datetime | None = None
     """When to look whether it is stuck; None: it can't be."""
 
+    @property
+    def worker(self) -> str:
+        """The function that is told when the file has come."""
+        raise NotImplementedError
+
+    @property
+    def object_name(self) -> str:
+        """Of the file, in the bucket of uploads."""
+        raise NotImplementedError
+
     def is_claimed_by_another(self, message_id: str, moment: datetime) -> bool:
         """Whether somebody else works on it: a message that comes again lost its first worker."""
-        if self.state is not UploadState.UPLOADED or self.claimed_by in ("", message_id):
+        if self.state.is_final or self.claimed_by in ("", message_id):
             return False
         return self.due_time is not None and moment < self.due_time
 

@@ -7,7 +7,7 @@ program there, or another kind of file, makes a file that is two things at once
 
 from enum import StrEnum
 
-from common.reasons import Reason
+from common.reasons import NotTaken, Reason
 
 HEAD_BYTES = 4096
 
@@ -26,14 +26,6 @@ class ImageKind(StrEnum):
     JPEG = "jpeg"
     TIFF = "tiff"
     WEBP = "webp"
-
-
-class Refused(Exception):
-    """This file is not taken, for that reason."""
-
-    def __init__(self, reason: Reason) -> None:
-        self.reason = reason
-        super().__init__(reason)
 
 
 _OTHER_FILES = {
@@ -70,11 +62,11 @@ _OTHER_FILES = {
 def kind_of(head: bytes) -> ImageKind:
     """What the file is that begins so; `head` is its first `HEAD_BYTES`.
 
-    Raises `Refused`: `not_image`, or `hidden_file` for a DICOM file that is another file too.
+    Raises `NotTaken`: `not_image`, or `hidden_file` for a DICOM file that is another file too.
     """
     if head[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
         if _is_another_file(head[:_PREAMBLE]):
-            raise Refused(Reason.HIDDEN_FILE)
+            raise NotTaken(Reason.HIDDEN_FILE)
         return ImageKind.DICOM
     if head[:8] == b"\x89PNG\r\n\x1a\n":
         return ImageKind.PNG
@@ -86,7 +78,7 @@ def kind_of(head: bytes) -> ImageKind:
         return ImageKind.WEBP
     if _is_bare_dicom(head):
         return ImageKind.DICOM
-    raise Refused(Reason.NOT_IMAGE)
+    raise NotTaken(Reason.NOT_IMAGE)
 
 
 def _is_another_file(preamble: bytes) -> bool:

@@ -8,9 +8,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from local.bootstrap import ROOT
 
 Use = Literal[
-    "keys", "accounts", "speech", "model", "healthcare_nlp", "push", "mail", "scanner", "signing"
+    "keys",
+    "accounts",
+    "speech",
+    "vision",
+    "model",
+    "healthcare_nlp",
+    "push",
+    "mail",
+    "scanner",
+    "signing",
 ]
 Verb = Literal["read", "create", "delete"]
+BucketName = Literal["uploads", "results", "previews", "deidentified", "quarantine"]
 
 
 class Stored(BaseModel):
@@ -36,7 +46,7 @@ class Function(BaseModel):
     concurrency: int
     min_instances: int = 0
     uses: tuple[Use, ...] = ()
-    buckets: dict[Literal["uploads", "results", "quarantine"], tuple[Verb, ...]] = {}
+    buckets: dict[BucketName, tuple[Verb, ...]] = {}
     publishes_to: tuple[str, ...] = ()
 
     def answers(self, path: str) -> bool:

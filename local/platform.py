@@ -99,6 +99,7 @@ class Platform:
             "FCM_EMULATOR_HOST": f"{HOST}:{self.ports.fcm}",
             "MAIL_FROM": "HealthHub <no-reply@demo.healthhub.test>",
             "SPEECH_EMULATOR_HOST": f"{HOST}:{self.ports.speech}",
+            "VISION_EMULATOR_HOST": f"{HOST}:{self.ports.vision}",
             "CLAMD_HOST": f"{HOST}:{self.ports.clamd}",
             "OPENAI_BASE_URL": f"http://{HOST}:{self.ports.openai}/v1",
             "OPENAI_API_KEY": "demo",
@@ -143,6 +144,8 @@ class Platform:
         env = {"STORAGE_EMULATOR_HOST": f"http://{HOST}:{ports.storage}"}
         script = _module("local.speech", str(ports.speech))
         yield self._service("speech", script, ports.speech, env=env, cwd=ROOT, path=None)
+        script = _module("local.vision", str(ports.vision), str(self.tools.traineddata))
+        yield self._service("vision", script, ports.vision, cwd=ROOT, path=None)
         script = _module("local.model", str(ports.openai))
         yield self._service("model", script, ports.openai, cwd=ROOT, path="/dev/prompts")
         script = _module("local.clamd", str(ports.clamd))
@@ -234,6 +237,7 @@ _REACHED_BY = {
     "KMS_EMULATOR_HOST": "keys",
     "IDENTITY_API_KEY": "accounts",
     "SPEECH_EMULATOR_HOST": "speech",
+    "VISION_EMULATOR_HOST": "vision",
     "OPENAI_BASE_URL": "model",
     "OPENAI_API_KEY": "model",
     "FCM_EMULATOR_HOST": "push",

@@ -24,6 +24,7 @@ class Ports:
     fcm: int
     kms: int
     speech: int
+    vision: int
     openai: int
     clamd: int
     traces: int
@@ -41,6 +42,7 @@ class Ports:
             fcm=_port_of("FCM_EMULATOR_HOST", 9305),
             kms=_port_of("KMS_EMULATOR_HOST", 9306),
             speech=_port_of("SPEECH_EMULATOR_HOST", 9301),
+            vision=_port_of("VISION_EMULATOR_HOST", 9302),
             openai=_port_of("OPENAI_EMULATOR_HOST", 9303),
             clamd=_port_of("CLAMD_HOST", 9307),
             traces=_port_of("OTEL_EXPORTER_OTLP_ENDPOINT", 4318),
@@ -96,6 +98,7 @@ VARIABLE = {
     "fcm": "FCM_EMULATOR_HOST=127.0.0.1:<port>",
     "kms": "KMS_EMULATOR_HOST=127.0.0.1:<port>",
     "speech": "SPEECH_EMULATOR_HOST=127.0.0.1:<port>",
+    "vision": "VISION_EMULATOR_HOST=127.0.0.1:<port>",
     "openai": "OPENAI_BASE_URL=http://127.0.0.1:<port>/v1",
     "clamd": "CLAMD_HOST=127.0.0.1:<port>",
 }

@@ -35,6 +35,17 @@ class Tools:
     firestore_jar: Path
     pubsub_jar: Path
 
+    @property
+    def traineddata(self) -> Path:
+        """What tesseract knows of English, packed."""
+        return (
+            self.node_modules
+            / "@tesseract.js-data"
+            / "eng"
+            / "4.0.0_best_int"
+            / "eng.traineddata.gz"
+        )
+
 
 def find() -> Tools:
     """Everything that the platform needs. Raises `ToolMissing`."""

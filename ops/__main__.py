@@ -95,6 +95,18 @@ def retry_transcription(transcription_id: str) -> None:
 
 
 @cli.command()
+def retry_image(image_id: str) -> None:
+    """Begin a failed image anew."""
+    from ops.replay import NotFailed, retry_image
+
+    try:
+        asyncio.run(retry_image(image_id))
+    except NotFailed as problem:
+        _fail(str(problem))
+    console.print("begun again")
+
+
+@cli.command()
 def rotate_keys(
     data_keys: Annotated[
         bool, typer.Option("--data-keys", help="Give each patient a new data key too.")

@@ -1,11 +1,12 @@
 """Delivers again what a function could not take, once what was wrong is put right."""
 
-from common import events, storage, transcribing
+from common import events, resumption, storage
 from common.events import DeadLetter
 from common.firestore import Where
+from common.images import medical_images
 from common.storage import Bucket
 from common.transcripts import transcriptions
-from common.uploads import UploadState
+from common.uploads import Upload, UploadState
 
 
 class NotFailed(Exception):
@@ -30,9 +31,23 @@ async def replay(letter_id: str | None, function: str | None) -> int:
 async def retry_transcription(transcription_id: str) -> None:
     """Raises `NotFailed`, `Unavailable`."""
     record = await transcriptions.get(transcription_id)
-    if record is None or record.state is not UploadState.FAILED or record.is_streamed:
+    if record is None or record.is_streamed:
         raise NotFailed("there is no failed recording of this id")
+    await _begin_anew(record)
+
+
+async def retry_image(image_id: str) -> None:
+    """Raises `NotFailed`, `Unavailable`."""
+    record = await medical_images.get(image_id)
+    if record is None:
+        raise NotFailed("there is no failed image of this id")
+    await _begin_anew(record)
+
+
+async def _begin_anew(record: Upload) -> None:
+    if record.state is not UploadState.FAILED:
+        raise NotFailed("what has this id has not failed")
     stored = await storage.find(Bucket.UPLOADS, record.object_name)
     if stored is None:
         raise NotFailed("its file is not there: it was never uploaded, or lies in quarantine")
-    await transcribing.tell(record, stored.generation, is_replay=True)
+    await resumption.tell(record, stored.generation, is_replay=True)

@@ -29,6 +29,7 @@ locals {
       "securetoken.googleapis.com",
       "serviceusage.googleapis.com",
       "speech.googleapis.com",
+      "vision.googleapis.com",
       "storage.googleapis.com",
       "sts.googleapis.com", # deployment without a key
       "telemetry.googleapis.com",

@@ -26,6 +26,7 @@ locals {
       SPEECH_LOCATION = var.speech.location
       SPEECH_MODEL    = var.speech.model
     }
+    vision         = { VISION_LOCATION = var.vision_location }
     model          = { NOTE_MODEL = var.note_model }
     healthcare_nlp = var.healthcare_nlp == "" ? {} : { HEALTHCARE_NLP = var.healthcare_nlp }
     mail = var.mail.host == "" ? {} : {

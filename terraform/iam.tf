@@ -130,6 +130,8 @@ locals {
       accounts = google_project_iam_custom_role.account_keeper.name
       push     = google_project_iam_custom_role.push_sender.name
       speech   = "roles/speech.client"
+      # Cloud Vision has no role of its own: whoever may use the project's services may ask it.
+      vision = "roles/serviceusage.serviceUsageConsumer"
     },
     var.healthcare_nlp == "" ? {} : { healthcare_nlp = "roles/healthcare.nlpServiceViewer" },
   )

@@ -14,6 +14,8 @@ locals {
     # An operator looks at what was refused, and releases what was held back; nobody looks after three months.
     quarantine = merge(local.kept, { delete_after_days = 90, retention_days = null })
 
+    # What images are shown by, and their copies without identifiers; both can be made again from the upload.
+    previews     = merge(local.kept, { delete_after_days = null, retention_days = null })
     deidentified = merge(local.kept, { delete_after_days = null, retention_days = null })
 
     # Transcripts and converted copies, each deleted as soon as it is stored where it belongs. The rule

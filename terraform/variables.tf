@@ -150,6 +150,16 @@ variable "speech" {
   }
 }
 
+variable "vision_location" {
+  description = "Where Cloud Vision looks at images: us or eu. It keeps none."
+  type        = string
+  default     = "us"
+  validation {
+    condition     = contains(["us", "eu"], var.vision_location)
+    error_message = "Cloud Vision works in us or eu."
+  }
+}
+
 variable "note_model" {
   description = "OpenAI's model that drafts notes."
   type        = string

@@ -25,7 +25,7 @@ PARTS = {
     for service in SERVICES
 }
 MAY_USE_FASTAPI = {"app", "auth", "problems", "limits", "idempotency"}
-MAY_USE_GOOGLE = {"firestore", "documents", "rpc", "clients", "speech", "live", "storage"}
+MAY_USE_GOOGLE = {"firestore", "documents", "rpc", "clients", "speech", "live", "vision", "storage"}
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
@@ -112,8 +112,10 @@ COSTLY = {
     "phonenumbers",
     "google.cloud.storage",
     "google.cloud.speech_v2",
+    "google.cloud.vision_v1",
     "av",
     "numpy",
+    "PIL",
 }
 
 
@@ -124,6 +126,8 @@ def test_a_cold_start_imports_nothing_costly_that_only_some_requests_need(servic
         "appointments",
         "transcriptions",
         "store_transcript",
+        "medical_images",
+        "analyze_image",
         "purge_expired",
         "sweep_stuck_work",
     )

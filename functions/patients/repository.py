@@ -13,12 +13,14 @@ from common.crypto import Vault
 from common.directory import doctors, name_facet, name_keys
 from common.firestore import Batch, Order, Where, now
 from common.idempotency import Once
+from common.images import MedicalImage, Study, medical_images, studies
 from common.models import AuditEvent, Doctor, Role
 from common.pages import PageQuery
 from common.patients import history, patients, versions
 from common.problems import RecordChanged
 from common.scheduling import Appointment, WaitlistEntry, WaitlistStatus
 from common.transcripts import Transcription, transcriptions
+from common.uploads import UploadState
 
 _BY_NAME: Order = [("name_key", "ASCENDING")]
 
@@ -135,6 +137,17 @@ def recordings(patient_id: str) -> AsyncIterator[Transcription]:
     """All, the newest first."""
     order: Order = [("create_time", "DESCENDING")]
     return transcriptions.all_(where=[("patient_id", "==", patient_id)], order=order)
+
+
+def studies_of(patient_id: str) -> AsyncIterator[Study]:
+    return studies.all_(patient_id)
+
+
+def images(patient_id: str, study_id: str | None = None) -> AsyncIterator[MedicalImage]:
+    """All that were analysed, or those of one study, the newest first."""
+    equal = {"patient_id": patient_id, "study_id": study_id, "state": UploadState.COMPLETED}
+    where: Where = [(name, "==", value) for name, value in equal.items() if value is not None]
+    return medical_images.all_(where=where, order=[("create_time", "DESCENDING")])
 
 
 async def waits(patient_id: str) -> AsyncIterator[WaitlistEntry]:

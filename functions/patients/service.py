@@ -12,6 +12,8 @@ from common.crypto import Vault
 from common.directory import name_keys
 from common.firestore import ANY_REVISION, now
 from common.idempotency import Once
+from common.images import MedicalImage, StudyPrivate
+from common.imaging import ImageMetadata
 from common.patients import changeable, current, patients
 from common.preconditions import applied, changed_since, time_of
 from common.problems import (
@@ -297,12 +299,12 @@ async def erase(admin: Principal, patient_id: str) -> None:
     if not patient.is_being_erased:
         if patient.has_legal_hold:
             raise await _kept(admin, patient, LegalHold())
-        newest, visit, recording = await asyncio.gather(
+        newest, visit, upload = await asyncio.gather(
             repository.newest_record(patient_id),
             retention.last_visit(patient_id),
-            retention.last_recording(patient_id),
+            retention.last_upload(patient_id),
         )
-        end = retention.kept_until(patient, newest, visit, recording)
+        end = retention.kept_until(patient, newest, visit, upload)
         if end is not None and end > now():
             raise await _kept(admin, patient, RetentionNotOver(f"Kept until {end:%Y-%m-%d}."))
         patient = await retention.begin_erasure(patient, "erasure", admin)
@@ -369,9 +371,39 @@ async def _everything(patient: Patient, vault: Vault) -> AsyncIterator[dict[str,
         people.add(recording.author_uid)
         heard = await read_said(recording.id, vault)
         yield fhir.of_transcription(recording, [each.text for each in heard.segments])
+    async for resource in _images(patient, vault, people):
+        yield resource
     for uid in sorted(people):
         doctor = await repository.doctor(uid)
         if doctor is not None:
             yield fhir.of_doctor(doctor)
         else:  # an administrator, or somebody who is gone
             yield fhir.of_author(uid, await repository.name_of(uid))
+
+
+async def _images(
+    patient: Patient, vault: Vault, people: set[str]
+) -> AsyncIterator[dict[str, Any]]:
+    """Studies with their instances, then what belongs to no study."""
+    from common import fhir
+
+    async for study in repository.studies_of(patient.id):
+        private = vault.open_all(study.path, study.sealed, StudyPrivate)
+        found = [
+            (image, _metadata(image, vault))
+            async for image in repository.images(patient.id, study.id)
+        ]
+        people |= {image.author_uid for image, _ in found}
+        if found:
+            yield fhir.of_study(patient.id, study, private, found)
+    async for image in repository.images(patient.id):
+        if image.study_id is None:
+            people.add(image.author_uid)
+            name = vault.open(image.path, "file_name", image.sealed["file_name"])
+            yield fhir.of_image(image, _metadata(image, vault), name)
+
+
+def _metadata(image: MedicalImage, vault: Vault) -> ImageMetadata:
+    return ImageMetadata.model_validate(
+        vault.open(image.path, "metadata", image.sealed["metadata"])
+    )

@@ -97,13 +97,13 @@ async def _purge_patient(patient: Patient) -> int:
 
 
 async def _is_profile_due(patient: Patient, moment: datetime) -> bool:
-    """The profile goes last: after the history, and when no appointment or recording keeps it."""
+    """The profile goes last: after the history, and when no appointment, recording or image keeps it."""
     if not retention.is_profile_due(patient, moment) or await repository.has_history(patient.id):
         return False
-    visit, recording = await asyncio.gather(
-        retention.last_visit(patient.id), retention.last_recording(patient.id)
+    visit, upload = await asyncio.gather(
+        retention.last_visit(patient.id), retention.last_upload(patient.id)
     )
-    return retention.is_visit_due(visit, moment) and retention.is_recording_due(recording, moment)
+    return retention.is_visit_due(visit, moment) and retention.is_upload_due(upload, moment)
 
 
 async def _purge_access(deadline: float) -> int:

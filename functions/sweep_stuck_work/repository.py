@@ -6,6 +6,7 @@ from datetime import datetime
 
 from common.appointments import practices, waitlist
 from common.firestore import Order, Where
+from common.images import MedicalImage, medical_images
 from common.scheduling import Practice, WaitlistEntry, WaitlistStatus
 from common.transcripts import Transcription, transcriptions
 
@@ -19,11 +20,21 @@ def overdue(status: WaitlistStatus, moment: datetime) -> AsyncIterator[WaitlistE
     return waitlist.all_(where=where, order=order, unreadable=_unreadable)
 
 
-def stuck(moment: datetime) -> AsyncIterator[Transcription]:
+def stuck_recordings(moment: datetime) -> AsyncIterator[Transcription]:
     """Recordings that should have gone on by now, the longest waiting first."""
     where: Where = [("due_time", "<=", moment)]
     order: Order = [("due_time", "ASCENDING")]
     return transcriptions.all_(where=where, order=order, unreadable=_unreadable)
+
+
+def stuck_images(moment: datetime) -> AsyncIterator[MedicalImage]:
+    where: Where = [("due_time", "<=", moment)]
+    order: Order = [("due_time", "ASCENDING")]
+    return medical_images.all_(where=where, order=order, unreadable=_unreadable)
+
+
+async def image(image_id: str) -> MedicalImage | None:
+    return await medical_images.get(image_id)
 
 
 async def recording(transcription_id: str) -> Transcription | None:

@@ -1,6 +1,6 @@
 """The use cases of the sweep: what waits for somebody who does not come goes on without them.
 
-Offers that nobody took go to the next in line. Recordings whose file came
+Offers that nobody took go to the next in line. Recordings and images whose file came
 without word of it, whose worker was killed, or whose recognition came to
 nothing are begun again, a few times, and then failed with a reason.
 
@@ -11,7 +11,7 @@ it was read, so one of two that meet does it.
 import logging
 from datetime import datetime, timedelta
 
-from common import audit, speech, storage, telemetry, transcribing, waitlist
+from common import audit, resumption, speech, storage, telemetry, transcribing, waitlist
 from common.firestore import Batch, now
 from common.outside import Refused
 from common.preconditions import applied
@@ -20,7 +20,7 @@ from common.scheduling import WaitlistEntry, WaitlistStatus
 from common.storage import Bucket
 from common.telemetry import Metric
 from common.transcripts import Transcription
-from common.uploads import CHECK_WITHIN, LOOK_AFTER, UPLOAD_WITHIN, UploadState, over
+from common.uploads import CHECK_WITHIN, LOOK_AFTER, UPLOAD_WITHIN, Upload, UploadState, over
 
 from . import repository
 
@@ -45,16 +45,26 @@ async def sweep() -> None:
             expired += await applied(lambda id=entry.id: _expire(id, moment))  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001
             failures.append(error)
-    resumed = 0
-    async for record in repository.stuck(moment):
+    recordings = images = 0
+    async for record in repository.stuck_recordings(moment):
         try:
-            resumed += await applied(lambda id=record.id: _resume(id, moment))  # type: ignore[misc]
+            recordings += await applied(lambda id=record.id: _resume_recording(id, moment))  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001
             failures.append(error)
-    fields = {"offers_passed_on": passed, "waits_expired": expired, "recordings_resumed": resumed}
+    async for image in repository.stuck_images(moment):
+        try:
+            images += await applied(lambda id=image.id: _resume_image(id, moment))  # type: ignore[misc]
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+    fields = {
+        "offers_passed_on": passed,
+        "waits_expired": expired,
+        "recordings_resumed": recordings,
+        "images_resumed": images,
+    }
     _log.info("swept", extra={"fields": fields})
-    if resumed:
-        telemetry.count(Metric.STUCK_WORK, resumed)
+    if recordings + images:
+        telemetry.count(Metric.STUCK_WORK, recordings + images)
     if failures:
         raise failures[-1]
 
@@ -87,10 +97,20 @@ def _told(action: str, entry: WaitlistEntry) -> waitlist.Write:
     return write
 
 
-# ---------------------------------------------------------------- recordings
+# ---------------------------------------------------------------- files
 
 
-async def _resume(transcription_id: str, moment: datetime) -> bool:
+async def _resume_image(image_id: str, moment: datetime) -> bool:
+    """Have an image go on, or end it; whether it stood still, and it was this firing that found it."""
+    record = await repository.image(image_id)
+    if record is None or record.due_time is None or record.due_time > moment:
+        return False
+    if record.state is UploadState.PENDING_UPLOAD:
+        return await _look_for_file(record, moment)
+    return await resumption.go_on(record, Reason.PROCESSING_FAILED)
+
+
+async def _resume_recording(transcription_id: str, moment: datetime) -> bool:
     """Have a recording go on, or end it; whether it stood still, and it was this firing that found it."""
     record = await repository.recording(transcription_id)
     if record is None or record.due_time is None or record.due_time > moment:
@@ -109,19 +129,19 @@ async def _resume(transcription_id: str, moment: datetime) -> bool:
 async def _end_live(record: Transcription) -> None:
     """Nobody listens any more: what was heard is complete as far as it goes."""
     state = UploadState.COMPLETED if record.segment_count else UploadState.FAILED
-    await transcribing.change(record, over(state, Reason.CONNECTION_LOST))
+    await resumption.change(record, over(state, Reason.CONNECTION_LOST))
 
 
-async def _look_for_file(record: Transcription, moment: datetime) -> bool:
+async def _look_for_file(record: Upload, moment: datetime) -> bool:
     stored = await storage.find(Bucket.UPLOADS, record.object_name)
     if stored is not None:
         # Word of it was lost. The state stays: whoever is told now claims it.
-        await transcribing.change(record, {"due_time": moment + CHECK_WITHIN})
-        await transcribing.tell(record, stored.generation)
+        await resumption.change(record, {"due_time": moment + CHECK_WITHIN})
+        await resumption.tell(record, stored.generation)
     elif moment - record.create_time > UPLOAD_WITHIN:
-        await transcribing.change(record, over(UploadState.FAILED, Reason.NOT_UPLOADED))
+        await resumption.change(record, over(UploadState.FAILED, Reason.NOT_UPLOADED))
     else:
-        await transcribing.change(record, {"due_time": moment + LOOK_AFTER})
+        await resumption.change(record, {"due_time": moment + LOOK_AFTER})
         return False
     return True
 
@@ -144,13 +164,13 @@ async def _look_at_recognition(record: Transcription, moment: datetime) -> bool:
             "due_time": moment + speech.LOOK_EVERY,
             "update_time": moment,
         }
-        await transcribing.change(record, fields)
+        await resumption.change(record, fields)
         return False
     prefix = f"{record.results_prefix}/{record.generation}-"
     results = await storage.find_all(Bucket.RESULTS, prefix)
     if seen.error is not None or not results:
         await transcribing.again(record, Reason.SPEECH_FAILED)
         return True
-    await transcribing.change(record, {"due_time": moment + CHECK_WITHIN})
+    await resumption.change(record, {"due_time": moment + CHECK_WITHIN})
     await transcribing.tell_of_result(results[-1])
     return True

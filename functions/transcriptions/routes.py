@@ -1,19 +1,17 @@
 """Paths and schemas of the transcriptions service; each route calls one use case."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile
+from pydantic import BaseModel
 
 from common.app import Allowed
 from common.auth import PROBLEMS, Caller
+from common.files import documented, sent
 from common.idempotency import ByHand
 from common.pages import Page
 from common.problems import (
     BodyTooLarge,
-    Invalid,
     LegalHold,
     MalformedJson,
     NotFound,
@@ -53,36 +51,6 @@ BODIES: dict[str, Allowed] = {
 }
 """What these paths take besides a little JSON."""
 
-_FIELDS = set(Recorded.model_fields)
-
-
-def _inline(model: type[BaseModel]) -> dict[str, Any]:
-    """A schema that is not the parameter of a route, for its OpenAPI document."""
-    schema = model.model_json_schema()
-    schema.pop("$defs", None)
-    return schema
-
-
-def _with_file() -> dict[str, Any]:
-    schema = _inline(Recorded)
-    schema["properties"] = {
-        "file": {"type": "string", "format": "binary"},
-        **schema["properties"],
-    }
-    schema["required"] = ["file"]
-    return schema
-
-
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": _inline(UploadCreate)},
-            "multipart/form-data": {"schema": _with_file()},
-        },
-    }
-}
-
 
 @router.post(
     "/transcriptions/upload",
@@ -96,7 +64,7 @@ _BODY = {
         BodyTooLarge,
         UnsupportedMediaType,
     ),
-    openapi_extra=_BODY,
+    openapi_extra=documented(UploadCreate, Recorded),
 )
 async def upload_recording(
     caller: Caller, request: Request, once: ByHand, response: Response
@@ -107,62 +75,15 @@ async def upload_recording(
     announced: its headers are to be sent as given. What arrives is processed
     by itself; follow `transcriptions/{id}` in Firestore, or ask for its status.
     """
-    kind = request.headers.get("content-type", "")
-    if not kind:
-        raise UnsupportedMediaType
-    if kind.startswith("multipart/"):
-        wish, content = await _sent(request)
-    else:
-        wish, content = _valid(UploadCreate, await _json(request)), None
+    wish, content = await sent(request, UploadCreate, Recorded, MOST_AT_ONCE, _kind_of)
     created = await service.upload(caller, wish, content, once)
     response.headers["Location"] = f"/v1/transcriptions/{created.transcription.transcription_id}"
     return created
 
 
-async def _json(request: Request) -> Any:
-    try:
-        return await request.json()
-    except ValueError:
-        raise MalformedJson from None
-
-
-async def _sent(request: Request) -> tuple[UploadCreate, bytes]:
-    async with request.form(max_files=1, max_fields=10) as form:
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise Invalid.field("/file", "This field is required")
-        unknown = [name for name in form if name not in _FIELDS | {"file"}]
-        if unknown:
-            raise Invalid.field("", "This field is not known here")
-        content = await file.read()
-        if not content:
-            raise Invalid.field("/file", "This file is empty")
-        if len(content) > MOST_AT_ONCE:
-            raise BodyTooLarge(f"A file may have {MOST_AT_ONCE} bytes here.")
-        given = {name: form[name] for name in form if name in _FIELDS}
-        described = {
-            **given,
-            "file_name": file.filename or "recording",
-            "content_type": _kind_of(file.content_type, content),
-            "size_bytes": len(content),
-        }
-        return _valid(UploadCreate, described), content
-
-
-def _kind_of(said: str | None, content: bytes) -> str:
-    """As it was said; many clients know no type of their own, and then what it is."""
-    if said and said != "application/octet-stream":
-        return said
+def _kind_of(content: bytes) -> str | None:
     container = container_of(content[:64])
-    return CONTENT_TYPES[container][0] if container else "application/octet-stream"
-
-
-def _valid(model: type[UploadCreate], given: Any) -> UploadCreate:
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
-        raise RequestValidationError(found) from None
+    return CONTENT_TYPES[container][0] if container else None
 
 
 @router.get("/transcriptions", responses=responses(*PROBLEMS, NotFound, PageTokenInvalid))

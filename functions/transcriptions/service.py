@@ -308,7 +308,7 @@ async def delete(caller: Principal, transcription_id: str) -> None:
 
     await applied(change)
     for prefix in (record.object_name, record.converted_name, record.results_prefix):
-        await storage.delete_all(prefix)
+        await storage.delete_all(prefix, storage.RECORDINGS)
 
 
 def _refuse_held(patient: Patient) -> None:

@@ -65,7 +65,7 @@ async def test_what_is_deleted_is_gone_and_again_is_no_harm(platform: Platform, 
     await storage.create(Bucket.RESULTS, f"{name}/a/b", b"2", "text/plain")
     await storage.create(Bucket.RESULTS, f"{name}/another", b"3", "text/plain")
     for _ in range(2):
-        await storage.delete_all(f"{name}/a")
+        await storage.delete_all(f"{name}/a", storage.RECORDINGS)
     assert await storage.find_all(Bucket.UPLOADS, name) == []
     assert await storage.find_all(Bucket.RESULTS, name) == [f"{name}/another"]
 

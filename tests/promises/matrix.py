@@ -5,7 +5,8 @@ the doctor's, who is on the patient's care team and entered `{record_id}`.
 They have an appointment, `{appointment_id}`; `{fulfilled_id}` is over, and
 `{offered_id}` is the patient's place on the waitlist, with an offer. Both have a
 counterpart of the same role who is a stranger to them. The doctor recorded
-`{transcription_id}`, which has a note; the file of `{pending_id}` has not come yet.
+`{transcription_id}`, which has a note; the file of `{pending_id}` has not come yet. So with
+the images `{image_id}` and `{awaited_id}`.
 """
 
 from dataclasses import dataclass, field
@@ -33,7 +34,9 @@ class Row:
     def template(self) -> str:
         """The operation as the OpenAPI document names it."""
         named = self.operation.split("?")[0].replace("{offered_id}", "{waitlist_id}")
-        return named.replace("{pending_id}", "{transcription_id}")
+        return named.replace("{pending_id}", "{transcription_id}").replace(
+            "{awaited_id}", "{image_id}"
+        )
 
     def body_for(self, identity: str) -> Any:
         return self.bodies.get(identity, self.body)
@@ -248,6 +251,30 @@ ROWS = [
         "POST /transcriptions/{transcription_id}/note/sign",
         (401, 403, 404, 200, 404, 403),
         {"accept_unsupported": True},
+        is_destructive=True,
+    ),
+    _public("GET /health/medical_images"),
+    Row(
+        "POST /medical-images/upload",
+        (401, 201, 404, 201, 404, 403),
+        {
+            "patient_id": "{patient_id}",
+            "file_name": "ct.dcm",
+            "content_type": "application/dicom",
+            "size_bytes": 1000,
+        },
+    ),
+    Row("GET /medical-images?patient_id={patient_id}", (401, 200, 404, 200, 404, 200)),
+    Row("GET /medical-images/studies?patient_id={patient_id}", (401, 200, 404, 200, 404, 200)),
+    Row("GET /medical-images/{image_id}", (401, 200, 404, 200, 404, 200)),
+    Row("GET /medical-images/analysis/{image_id}", (401, 200, 404, 200, 404, 200)),
+    Row("GET /medical-images/{image_id}/preview", (401, 200, 404, 200, 404, 200)),
+    Row("GET /medical-images/{image_id}/content", (401, 200, 404, 200, 404, 200)),
+    Row("GET /medical-images/{image_id}/deidentified", (401, 200, 404, 200, 404, 200)),
+    Row("POST /medical-images/{awaited_id}/upload", (401, 403, 404, 200, 404, 403)),
+    Row(
+        "DELETE /medical-images/{image_id}",
+        (401, 403, 404, 204, 404, 204),
         is_destructive=True,
     ),
 ]

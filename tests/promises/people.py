@@ -23,6 +23,7 @@ from tests.client import (
     put_schedule,
     register,
 )
+from tests.pictured import an_image, announce_image
 from tests.promises.matrix import IDENTITIES, ROWS, Row
 from tests.recorded import A_NOTE, a_transcription, announce
 
@@ -46,7 +47,7 @@ async def six(api: Api, row: Row | None = None) -> Six:
     admin = await make_admin(api)
     is_clinical = row is None or any(
         name in row.operation
-        for name in ("/patients", "/appointments", "/reviews", "/transcriptions")
+        for name in ("/patients", "/appointments", "/reviews", "/transcriptions", "/medical-images")
     )
     a_person = a_patient if is_clinical else register
     people: dict[str, Person | None] = {
@@ -67,7 +68,19 @@ async def six(api: Api, row: Row | None = None) -> Six:
         await _meet(api, found)
     if row is None or "/transcriptions" in row.operation:
         await _record(api, found)
+    if row is None or "/medical-images" in row.operation:
+        await _picture(api, found)
     return found
+
+
+async def _picture(api: Api, six: Six) -> None:
+    """An image that was analysed, and one whose file has not come."""
+    patient, doctor = six["patient"], six["doctor"]
+    awaited = await announce_image(api, doctor, patient, size_bytes=1000)
+    six.words |= {
+        "image_id": await an_image(patient, doctor),
+        "awaited_id": awaited["image"]["image_id"],
+    }
 
 
 async def _record(api: Api, six: Six) -> None:

@@ -34,6 +34,7 @@ from tests.client import (
     put_schedule,
     register,
 )
+from tests.pictured import an_image
 from tests.promises.matrix import IDENTITIES, ROWS
 from tests.promises.people import Cell
 from tests.recorded import A_NOTE, a_transcription
@@ -70,7 +71,8 @@ async def test_p22_each_cell_of_the_matrix_leaves_one_event_and_no_more(
     missing, extra, cells = [], [], 0
     for cell in asked:
         is_clinical = any(
-            name in cell.operation for name in ("/patients", "/appointments", "/transcriptions")
+            name in cell.operation
+            for name in ("/patients", "/appointments", "/transcriptions", "/medical-images")
         )
         is_clinical &= "health" not in cell.operation and "available" not in cell.operation
         if not is_clinical or cell.status == 401:
@@ -136,6 +138,15 @@ STRANGER_ROUTES: list[tuple[str, str, Any]] = [
     ("PUT", "/v1/transcriptions/{}/note", {**A_NOTE, "plan": []}),
     ("GET", "/v1/transcriptions/{}/note/versions", None),
     ("POST", "/v1/transcriptions/{}/note/sign", {}),
+    ("GET", "/v1/medical-images?patient_id={}", None),
+    ("GET", "/v1/medical-images/studies?patient_id={}", None),
+    ("GET", "/v1/medical-images/{}", None),
+    ("GET", "/v1/medical-images/analysis/{}", None),
+    ("GET", "/v1/medical-images/{}/preview", None),
+    ("GET", "/v1/medical-images/{}/content", None),
+    ("GET", "/v1/medical-images/{}/deidentified", None),
+    ("POST", "/v1/medical-images/{}/upload", None),
+    ("DELETE", "/v1/medical-images/{}", None),
 ]
 """All routes with an id but `…/break-glass`: there a verified doctor may learn it, and it is told."""
 
@@ -154,6 +165,7 @@ async def test_p02_a_strangers_record_looks_like_one_that_does_not_exist(
     wish["to"] = (datetime.fromisoformat(booked["start"]) + timedelta(days=9)).isoformat()
     waiting = (await api.post("/v1/appointments/waitlist", other, json=wish)).json()
     recorded = await a_transcription(other, other, "I have had a cough for two weeks.")
+    pictured = await an_image(other, other)
     told_apart = []
     for method, path, body in STRANGER_ROUTES:
         theirs = other.uid
@@ -165,6 +177,8 @@ async def test_p02_a_strangers_record_looks_like_one_that_does_not_exist(
             theirs = booked["appointment_id"]
         elif "transcriptions/" in path:
             theirs = recorded
+        elif "medical-images/" in path and "studies" not in path:
+            theirs = pictured
         for someone in (patient, curious):
             answers = [
                 await api.call(method, path.format(uid), someone, json=body)

@@ -22,7 +22,8 @@ import pytest
 from common import audit, events, storage
 from common.firestore import Batch, now
 from common.problems import RecordChanged, Unavailable
-from common.recordings import CONTENT_TYPES, Examined, NotTaken, container_of, convert
+from common.reasons import NotTaken
+from common.recordings import CONTENT_TYPES, Examined, container_of, convert
 from common.storage import Bucket
 from common.transcripts import Transcription, object_name, transcriptions
 from common.uploads import UploadState

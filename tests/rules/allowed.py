@@ -39,6 +39,7 @@ PRACTICED: Fields = {"patient_id": "somebody", "doctor_id": "{owner}", "status":
 RECORDING_PATH = "transcriptions/{new}"
 RECORDED: Fields = {"patient_id": "{owner}", "author_uid": "somebody", "state": "processing"}
 AUTHORED: Fields = {"patient_id": "{new}", "author_uid": "{owner}", "state": "processing"}
+IMAGE_PATH = "medical_images/{new}"
 GRANT_PATH = "patients/{new}/access_grants/{owner}"
 GRANTED: Fields = {"is_on_care_team": True, "care_team_until": None, "visits_until": 0}
 
@@ -64,6 +65,9 @@ RECORDINGS = Attempt("patient", query("transcriptions", where=is_own("patient_id
 DOCTORS_RECORDING = Attempt(
     "doctor", get(RECORDING_PATH), {RECORDING_PATH: AUTHORED, GRANT_PATH: GRANTED}
 )
+IMAGE = Attempt("patient", get(IMAGE_PATH), {IMAGE_PATH: RECORDED})
+IMAGES = Attempt("patient", query("medical_images", where=is_own("patient_id")))
+DOCTORS_IMAGE = Attempt("doctor", get(IMAGE_PATH), {IMAGE_PATH: AUTHORED, GRANT_PATH: GRANTED})
 NOTE = Attempt("patient", get(NOTE_PATH), {NOTE_PATH: UNREAD})
 NOTES = Attempt("patient", query("notifications", OWN))
 NOTES_COUNTED = Attempt("patient", count("notifications", OWN))
@@ -103,6 +107,8 @@ PER_PERSON = {
     "a query of appointments": APPOINTMENTS,
     "a recording": RECORDING,
     "a query of recordings": RECORDINGS,
+    "an image": IMAGE,
+    "a query of images": IMAGES,
     "a notification": NOTE,
     "a query of notifications": NOTES,
     "a count of notifications": NOTES_COUNTED,

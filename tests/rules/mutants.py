@@ -254,6 +254,42 @@ MUTANTS = [
         ),
     ),
     *_of(
+        "match /medical_images/{image} {",
+        (
+            "anybody reads images",
+            "isActiveSelf(resource.data.patient_id)",
+            _ANYBODY,
+            "an image is refused to other",
+        ),
+        (
+            "doctors read any image",
+            "isActiveSelf(resource.data.author_uid)",
+            "isActiveSelf(request.auth.uid)",
+            "a stranger reads no doctors image",
+        ),
+        (
+            "who sent an image reads it for ever",
+            " && cares(resource.data.author_uid, resource.data.patient_id)",
+            "",
+            "a doctor off the team reads no image",
+        ),
+        ("images are not queried", "read:", "get:", "images are not queried whole"),
+        ("images are changed", "read:", "read, update:", "no patient changes an image"),
+        (
+            "any new image",
+            "allow",
+            f"allow create: if {_ANYBODY}; allow",
+            "no patient announces an image past the api",
+        ),
+        ("images are deleted", "read:", "read, delete:", "no patient deletes an image"),
+        (
+            "all below an image",
+            "allow",
+            f"match /{{below=**}} {{ allow read: if {_ANYBODY}; }} allow",
+            "nothing that was found in an image is read",
+        ),
+    ),
+    *_of(
         "function cares(uid, patient) {",
         (
             "unverified doctors read recordings",

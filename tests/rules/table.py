@@ -15,6 +15,7 @@ from tests.rules.allowed import (
     DEVICES,
     DOCTORS_APPOINTMENT,
     DOCTORS_APPOINTMENTS,
+    DOCTORS_IMAGE,
     DOCTORS_RECORDING,
     EARLIER,
     ENTRIES,
@@ -22,6 +23,9 @@ from tests.rules.allowed import (
     ENTRY_PATH,
     GRANT_PATH,
     GRANTED,
+    IMAGE,
+    IMAGE_PATH,
+    IMAGES,
     MOVED,
     NEW_DEVICE,
     NOTE_PATH,
@@ -358,6 +362,51 @@ _RECORDINGS = [
     ),
 ]
 
+_IMAGED_AT = {IMAGE_PATH: RECORDED}
+
+_IMAGES = [
+    *beside(
+        IMAGES,
+        images_are_not_queried_whole=IMAGES.but(query("medical_images")),
+        images_of_others_are_not_queried=IMAGES.but(
+            query("medical_images", where=is_("patient_id", {"stringValue": "{other}"}))
+        ),
+    ),
+    *beside(
+        IMAGE,
+        nothing_that_was_found_in_an_image_is_read=IMAGE.but(get(f"{IMAGE_PATH}/private/findings")),
+        an_image_of_another_is_not_read=IMAGE.but(
+            IMAGE.request, {IMAGE_PATH: {**RECORDED, "patient_id": "{other}"}}
+        ),
+    ),
+    *beside(
+        DOCTORS_IMAGE,
+        a_doctor_off_the_team_reads_no_image=DOCTORS_IMAGE.but(
+            DOCTORS_IMAGE.request, {IMAGE_PATH: AUTHORED, GRANT_PATH: {**GRANTED, **_OFF}}
+        ),
+        an_unverified_doctor_reads_no_image=DOCTORS_IMAGE.as_("unverified_doctor"),
+        a_stranger_reads_no_doctors_image=DOCTORS_IMAGE.by("other"),
+        no_administrator_reads_a_doctors_image=DOCTORS_IMAGE.by("admin"),
+        a_closed_account_reads_no_doctors_image=DOCTORS_IMAGE.as_("deactivated"),
+    ),
+    *beside(
+        MOVED,
+        no_patient_changes_an_image=MOVED.but(
+            commit(changing(IMAGE_PATH, {"state": "completed"})), _IMAGED_AT
+        ),
+    ),
+    *beside(
+        ADDED,
+        no_patient_announces_an_image_past_the_api=ADDED.but(
+            commit(creating(IMAGE_PATH, RECORDED))
+        ),
+    ),
+    *beside(
+        REMOVED,
+        no_patient_deletes_an_image=REMOVED.but(commit(deleting(IMAGE_PATH)), _IMAGED_AT),
+    ),
+]
+
 _SEALED = (
     "appointments",
     "audit_events",
@@ -370,12 +419,16 @@ _SEALED = (
     "idempotency_keys",
     "knowledge",
     "medical_images",
+    "medical_images/{owner}/private",
     "messages",
     "patient_keys",
     "patients/{owner}/access_grants",
     "patients/{owner}/booked",
     "patients/{owner}/break_glass",
+    "patients/{owner}/deidentification",
     "patients/{owner}/history/{owner}/versions",
+    "patients/{owner}/image_instances",
+    "patients/{owner}/imaging_studies",
     "patients/{owner}/prompts",
     "rate_limits",
     "reminders",
@@ -428,6 +481,7 @@ PAIRS = [
     *_READS,
     *_VISITS,
     *_RECORDINGS,
+    *_IMAGES,
     *_WRITES,
     *shapes.NOTIFICATIONS,
     *shapes.DEVICES,

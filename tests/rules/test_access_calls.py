@@ -9,9 +9,11 @@ from tests.rules.allowed import (
     AT_ONCE,
     DEVICES,
     DOCTORS_APPOINTMENT,
+    DOCTORS_IMAGE,
     DOCTORS_RECORDING,
     ENTRIES,
     ENTRIES_LISTED,
+    IMAGES,
     LONGEST,
     NOTES,
     NOTES_COUNTED,
@@ -29,6 +31,7 @@ _SUCCESSES = [
     *allowed.PER_PERSON.values(),
     DOCTORS_APPOINTMENT,
     DOCTORS_RECORDING,
+    DOCTORS_IMAGE,
     SEEN,
     SHORTEST,
     LONGEST,
@@ -43,6 +46,7 @@ _UNCOUNTED = [
     ENTRIES_LISTED,
     APPOINTMENTS,
     RECORDINGS,
+    IMAGES,
 ]
 
 
@@ -82,7 +86,7 @@ async def test_p06_an_exceeded_limit_is_told_from_a_refusal_of_the_rules(
         for success, outcome in zip(_SUCCESSES, refused, strict=True)
         if success not in _UNCOUNTED
     ]
-    assert len(counted) == 18
+    assert len(counted) == 20
     assert all("Service call error" in outcome.reason for outcome in counted)
 
 

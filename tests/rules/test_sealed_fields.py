@@ -4,6 +4,7 @@ from pydantic import BaseModel
 
 from common.clients import KEYS_DATABASE
 from common.clinical import HistoryPrivate, HistoryRecord, Patient, PatientPrivate
+from common.images import FindingsPrivate, MedicalImage, StudyPrivate
 from common.models import Record
 from common.scheduling import Appointment, AppointmentPrivate
 from common.transcripts import NotePrivate, SaidPrivate, Transcription
@@ -36,6 +37,13 @@ _LEGIBLE: dict[type[Record], set[str]] = {
         *("duration_seconds", "speaker_count", "segment_count", "operation", "operation_time"),
         *("note_state", "note_version", "traceparent"),
     },
+    MedicalImage: {
+        *("create_time", "update_time", "patient_id", "author_uid", "appointment_id"),
+        *("state", "reason", "progress", "attempts", "content_type", "size_bytes", "sha256"),
+        *("generation", "claimed_by", "due_time", "traceparent", "modality", "study_id"),
+        *("series_id", "frame_count", "renditions", "deidentification", "duplicate_of"),
+        "instance_key",
+    },
 }
 """Who adds a field outside `sealed` decides here that no listener learns anything clinical from it."""
 
@@ -44,6 +52,7 @@ _PRIVATE: dict[type[Record], tuple[type[BaseModel], ...]] = {
     HistoryRecord: (HistoryPrivate,),
     Appointment: (AppointmentPrivate,),
     Transcription: (SaidPrivate, NotePrivate),
+    MedicalImage: (FindingsPrivate, StudyPrivate),
 }
 
 _KEY = get("patient_keys/{owner}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from common import settings
+from common import settings, storage
 from common.events import topic_of
 from common.telemetry import Metric
 from local import catalog
@@ -75,6 +75,16 @@ def _calls(function: str) -> Iterator[tuple[str, ast.Call]]:
                     yield f"{module}.{what}", node
 
 
+def _several(argument: ast.expr) -> set[str]:
+    """The buckets that a tuple names, or one of the tuples of `common/storage.py`."""
+    match argument:
+        case ast.Attribute(value=ast.Name(id="storage"), attr=name):
+            return {bucket.value for bucket in getattr(storage, name)}
+        case ast.Tuple(elts=named):
+            return {ast.unparse(each).removeprefix("Bucket.").lower() for each in named}
+    raise AssertionError(f"which buckets are {ast.unparse(argument)}?")
+
+
 def touched(function: str) -> set[tuple[str, str]]:
     """(bucket, verb) of each call of `common/storage.py` that the function may come to."""
     found: set[tuple[str, str]] = set()
@@ -87,11 +97,14 @@ def touched(function: str) -> set[tuple[str, str]]:
             found |= {(bucket, verb) for verb in _VERBS[what]}
         elif what == "upload_url":
             found.add(("uploads", "create"))
+        elif what == "download_url":
+            bucket = ast.unparse(call.args[0]).removeprefix("Bucket.").lower()
+            found.add((bucket, "read"))
         elif what == "quarantine":
             found |= {("uploads", "read"), ("uploads", "delete"), ("quarantine", "create")}
             found.add(("quarantine", "delete"))  # the second time, in place of the first
         elif what == "delete_all":
-            found |= {(bucket, "delete") for bucket in ("uploads", "results", "quarantine")}
+            found |= {(bucket, "delete") for bucket in _several(call.args[1])}
     return found
 
 
@@ -108,7 +121,9 @@ def test_a_function_may_do_with_objects_what_its_code_does(function: catalog.Fun
 
 def test_whoever_signs_urls_may_sign() -> None:
     signing = {
-        f.name for f in FUNCTIONS if any(n == "storage.upload_url" for n, _ in _calls(f.name))
+        f.name
+        for f in FUNCTIONS
+        if any(n in ("storage.upload_url", "storage.download_url") for n, _ in _calls(f.name))
     }
     assert signing == {f.name for f in FUNCTIONS if "signing" in f.uses}
 
@@ -117,10 +132,14 @@ def test_whom_a_function_tells_it_may_tell() -> None:
     names = {function.name for function in FUNCTIONS}
     for function in FUNCTIONS:
         assert set(function.publishes_to) <= names
-        told = {path.name for path in reached(function.name)} & {"transcribing.py"}
+        told = {path.name for path in reached(function.name)} & {"resumption.py"}
         if function.name == "sweep_stuck_work":
             assert told, "it tells others"
-            assert set(function.publishes_to) == {"transcribe_audio", "store_transcript"}
+            assert set(function.publishes_to) == {
+                "transcribe_audio",
+                "store_transcript",
+                "analyze_image",
+            }
     assert topic_of("transcribe_audio") == "event-transcribe_audio"
 
 

@@ -267,7 +267,7 @@ async def test_a_deleted_recording_is_gone_from_everywhere_and_its_signed_note_s
     assert await transcriptions.get(id) is None
     assert [part async for part in said.all_(id)] == []
     name = object_name(patient.uid, id)
-    assert [await storage.find(bucket, name) for bucket in Bucket] == [None, None, None]
+    assert [await storage.find(bucket, name) for bucket in Bucket] == [None] * len(Bucket)
     record = f"/v1/patients/{patient.uid}/history/{signed.json()['history_id']}"
     assert (await api.get(record, patient)).status_code == 200
 
