@@ -5,6 +5,8 @@ written, nothing is sent. Conversations and records are handed over as data,
 as JSON beside the instructions, never as part of them.
 """
 
+import base64
+import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -44,6 +46,7 @@ class Prompt(Record):
     """`patients/{patient_id}/prompts/{id}`: what left for a model, as it left."""
 
     actor_uid: str
+    """Empty: the platform itself."""
     purpose: str
     model: str
     replaced: dict[str, int]
@@ -54,7 +57,7 @@ class Prompt(Record):
     output_tokens: int = 0
     answer_time: datetime | None = None
     sealed: dict[str, bytes]
-    """`instructions` and `data`, redacted."""
+    """`instructions` and `data`, redacted; the hash of an image that went with them."""
 
 
 prompts = Collection(Prompt, "patients/{}/prompts")
@@ -63,6 +66,7 @@ prompts = Collection(Prompt, "patients/{}/prompts")
 class _Sent(BaseModel):
     instructions: str
     data: str
+    image_sha256: str | None = None
 
 
 def known_of(
@@ -86,7 +90,7 @@ def known_of(
 
 
 async def ask(
-    caller: Principal,
+    caller: Principal | None,
     purpose: str,
     vault: Vault,
     redactor: Redactor,
@@ -94,8 +98,13 @@ async def ask(
     data: Mapping[str, Any],
     name: str,
     answer: type[M],
+    *,
+    model: str | None = None,
+    image: bytes | None = None,
 ) -> M:
     """What the model answers, as `answer`; tokens in it stand for what was taken out.
+
+    `image` is a PNG without identifiers; the ledger keeps its hash. Without a caller the platform itself asks.
 
     Raises `RedactionIncomplete`, and then nothing was sent; `Unavailable`.
     """
@@ -105,14 +114,15 @@ async def ask(
     except NotRedacted:
         telemetry.count(Metric.PROMPTS_REFUSED, purpose=purpose)
         raise RedactionIncomplete from None
-    prompt = _line(caller, purpose, vault, redactor, _Sent(instructions=instructions, data=text))
+    sent = _Sent(instructions=instructions, data=text, image_sha256=_sha256(image))
+    prompt = _line(caller, purpose, vault, redactor, sent, model or settings().note_model)
     batch = Batch()
     batch.create(prompt.path, prompt)
     event = audit.event(caller, "prompts.send", prompt.path, vault.patient_id, detail=purpose)
     audit.add(batch, event)
     await batch.commit()
     try:
-        return await _openai.call(lambda: _answer(prompt, instructions, text, name, answer))
+        return await _openai.call(lambda: _answer(prompt, sent, image, name, answer))
     except Refused:
         await _settle(prompt, {"outcome": "refused"})
         raise Unavailable("The language model does not answer this. Nothing was changed.") from None
@@ -131,15 +141,26 @@ def _redacted(value: Any, redactor: Redactor) -> Any:
     return value
 
 
-def _line(caller: Principal, purpose: str, vault: Vault, redactor: Redactor, sent: _Sent) -> Prompt:
+def _sha256(image: bytes | None) -> str | None:
+    return None if image is None else hashlib.sha256(image).hexdigest()
+
+
+def _line(
+    caller: Principal | None,
+    purpose: str,
+    vault: Vault,
+    redactor: Redactor,
+    sent: _Sent,
+    model: str,
+) -> Prompt:
     moment = now()
     path = prompts.path(vault.patient_id, f"{sorted_by_time(moment)}{token_hex(6)}")
     prompt = Prompt(
         create_time=moment,
         update_time=moment,
-        actor_uid=caller.uid,
+        actor_uid=caller.uid if caller else "",
         purpose=purpose,
-        model=settings().note_model,
+        model=model,
         replaced=redactor.counts,
         sealed=vault.seal_all(path, sent),
     )
@@ -147,15 +168,17 @@ def _line(caller: Principal, purpose: str, vault: Vault, redactor: Redactor, sen
     return prompt
 
 
-async def _answer(prompt: Prompt, instructions: str, text: str, name: str, answer: type[M]) -> M:
+async def _answer(
+    prompt: Prompt, sent: _Sent, image: bytes | None, name: str, answer: type[M]
+) -> M:
     import openai
 
     schema = {"type": "json_schema", "name": name, "strict": True, "schema": strict(answer)}
     try:
         found = await openai_client().responses.create(
             model=prompt.model,
-            instructions=instructions,
-            input=text,
+            instructions=sent.instructions,
+            input=_input(sent.data, image),
             text={"format": schema},
             max_output_tokens=_MOST_TOKENS,
             store=False,
@@ -176,6 +199,14 @@ async def _answer(prompt: Prompt, instructions: str, text: str, name: str, answe
         },
     )
     return parsed
+
+
+def _input(text: str, image: bytes | None) -> Any:
+    if image is None:
+        return text
+    url = f"data:image/png;base64,{base64.b64encode(image).decode()}"
+    parts = [{"type": "input_text", "text": text}, {"type": "input_image", "image_url": url}]
+    return [{"role": "user", "content": parts}]
 
 
 def _parsed(found: Any, answer: type[M]) -> M:

@@ -135,6 +135,16 @@ class DeidentificationReport(BaseModel):
     """Words that could still be read."""
 
 
+class Opinion(BaseModel):
+    """What a specialised model says of the image; off unless it is configured."""
+
+    summary: str
+    findings: list[str] = []
+    limitations: str
+    """What can't be told from this picture."""
+    model: str
+
+
 class ImageAnalysis(BaseModel):
     """What was found; all but `text` in the de-identified copy."""
 
@@ -149,6 +159,7 @@ class ImageAnalysis(BaseModel):
     """Keywords of attributes that held something identifying."""
     identifiers_in_pixels: int = 0
     """Words that were blacked out."""
+    opinion: Opinion | None = None
     report: DeidentificationReport
     model: str
     model_version: str

@@ -103,7 +103,7 @@ def is_inverse(data: Any) -> bool:
 def _windowed(data: Any, real: Array, frame: int, is_padding: Array | None) -> Array:
     """From 0 to 255: by the file's first window, else its VOI LUT, else from the least to the greatest value."""
     voi = group(data, frame, "FrameVOILUTSequence") or data
-    window = _first_window(voi)
+    window = first_window(voi)
     if window is None and (table := data.get("VOILUTSequence")):
         return _looked_up(data, real, int(table[0].LUTDescriptor[2]))
     if window is not None:
@@ -121,7 +121,7 @@ def _windowed(data: Any, real: Array, frame: int, is_padding: Array | None) -> A
     )
 
 
-def _first_window(voi: Any) -> tuple[float, float] | None:
+def first_window(voi: Any) -> tuple[float, float] | None:
     found = []
     for keyword in ("WindowCenter", "WindowWidth"):
         value = voi.get(keyword)

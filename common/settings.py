@@ -122,6 +122,10 @@ class Settings(BaseModel):
     """`host:port` of what speaks Speech-to-Text's protocol in its place."""
     vision_location: str = Field(default="us", pattern=r"^(us|eu)$")
     """Where Cloud Vision looks at images; it keeps none."""
+    image_analyser: str = Field(default="", pattern=r"^(openai)?$")
+    """Who gives a specialised opinion of images: `openai`, or, by default, nobody."""
+    image_model: str = "gpt-4.1"
+    """Looks at de-identified images, when `image_analyser` is `openai`."""
     vision_emulator_host: str = ""
     """`host:port` of what speaks Cloud Vision's protocol in its place."""
     clamd_host: str = ""
@@ -196,6 +200,8 @@ _VARIABLES = {
     "speech_model": "SPEECH_MODEL",
     "speech_emulator_host": "SPEECH_EMULATOR_HOST",
     "vision_location": "VISION_LOCATION",
+    "image_analyser": "IMAGE_ANALYSER",
+    "image_model": "IMAGE_MODEL",
     "vision_emulator_host": "VISION_EMULATOR_HOST",
     "clamd_host": "CLAMD_HOST",
     "openai_api_key": "OPENAI_API_KEY",

@@ -82,7 +82,7 @@ def _hex(color: Any) -> str:
 
 
 async def _annotated(contents: Sequence[bytes], kinds: Sequence[str]) -> list[Any]:
-    features = [{"type_": kind, "max_results": _MOST_LABELS} for kind in kinds]
+    features = [{"type_": kind, "max_results": _MOST_LABELS, "model": VERSION} for kind in kinds]
     requests = [{"image": {"content": content}, "features": features} for content in contents]
 
     async def ask() -> list[Any]:

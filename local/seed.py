@@ -27,7 +27,7 @@ from common.models import (
     User,
 )
 from common.scheduling import Practice
-from local import seed_appointments, seed_recordings, seed_records
+from local import seed_appointments, seed_images, seed_recordings, seed_records
 
 PASSWORD = "healthhub-demo"
 ACCOUNTS = {
@@ -88,13 +88,14 @@ def fill() -> dict[str, int]:
     _make_accounts(people)
     profiles = _doctor_profiles([user for user in people if user.role is Role.DOCTOR])
     patients = [user for user in people if user.role is Role.PATIENT]
-    entries, booked, recorded = asyncio.run(_store(people, profiles, patients))
+    entries, booked, recorded, pictured = asyncio.run(_store(people, profiles, patients))
     return {
         "doctors": len(profiles),
         "patients": len(patients),
         "history entries": entries,
         "appointments": booked,
         "recorded consultations": recorded,
+        "images": pictured,
         "accounts": len(people),
     }
 
@@ -225,7 +226,7 @@ def _make_accounts(people: list[User]) -> None:
 
 async def _store(
     people: list[User], profiles: list[Doctor], patients: list[User]
-) -> tuple[int, int, int]:
+) -> tuple[int, int, int, int]:
     batch = Batch()
     for collection, records in ((users, people), (doctors, profiles)):
         for record in records:
@@ -234,7 +235,8 @@ async def _store(
     doctor_ids = [doctor.id for doctor in profiles]
     entries = await seed_records.store(patients, doctor_ids)
     booked = await seed_appointments.store(patients, doctor_ids)
-    return entries, booked, await seed_recordings.store(patients, doctor_ids)
+    recorded = await seed_recordings.store(patients, doctor_ids)
+    return entries, booked, recorded, await seed_images.store(patients, doctor_ids)
 
 
 def _put(batch: Batch, path: str, record: Record) -> None:

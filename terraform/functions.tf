@@ -26,8 +26,16 @@ locals {
       SPEECH_LOCATION = var.speech.location
       SPEECH_MODEL    = var.speech.model
     }
-    vision         = { VISION_LOCATION = var.vision_location }
-    model          = { NOTE_MODEL = var.note_model }
+    vision = { VISION_LOCATION = var.vision_location }
+    model = merge(
+      {
+        NOTE_MODEL = var.note_model
+      },
+      var.image_analyser == "" ? {} : {
+        IMAGE_ANALYSER = var.image_analyser
+        IMAGE_MODEL    = var.image_model
+      },
+    )
     healthcare_nlp = var.healthcare_nlp == "" ? {} : { HEALTHCARE_NLP = var.healthcare_nlp }
     mail = var.mail.host == "" ? {} : {
       SMTP_HOST = var.mail.host

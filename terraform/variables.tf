@@ -166,6 +166,22 @@ variable "note_model" {
   default     = "gpt-4.1"
 }
 
+variable "image_analyser" {
+  description = "Who gives an opinion of de-identified images: openai, or, empty, nobody."
+  type        = string
+  default     = ""
+  validation {
+    condition     = contains(["", "openai"], var.image_analyser)
+    error_message = "Only openai is built, or nobody."
+  }
+}
+
+variable "image_model" {
+  description = "OpenAI's model that looks at images, where image_analyser says so."
+  type        = string
+  default     = "gpt-4.1"
+}
+
 variable "healthcare_nlp" {
   description = "projects/…/locations/… of the Healthcare Natural Language API; empty: our own list of terms."
   type        = string

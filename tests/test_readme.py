@@ -86,6 +86,7 @@ async def test_the_demo_data_is_what_is_promised_and_stays_so_when_filled_again(
         "history entries": 774,
         "appointments": 41,
         "recorded consultations": 3,
+        "images": 3,
         "accounts": 61,
     }
     first, entries = await _demo_doctors(), await _demo_entries()

@@ -15,7 +15,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from common import arrivals, crypto, pictures, storage, telemetry, vision
+from common import arrivals, crypto, opinions, pictures, storage, telemetry, vision
+from common.clinical import Patient
 from common.crypto import Vault
 from common.directory import fold
 from common.events import ObjectStored
@@ -90,7 +91,7 @@ async def _work_on(record: MedicalImage, event: ObjectStored) -> None:
 
 
 @dataclass
-class _Reading:
+class Reading:
     """The text in an image's pixels, and what became of it."""
 
     words: list[Word] = field(default_factory=list)
@@ -126,7 +127,7 @@ class _Work:
                 instance = repository.Instance.of(alias, examined.metadata, sha256)
                 await self._check_new(instance)
                 await self._show(examined, vault)
-                analysis = await self._analysis(picture, examined, alias)
+                analysis = await self._analysis(picture, examined, alias, vault)
             await self._complete(examined.metadata, analysis, instance, vault, alias)
         except NotTaken as refused:
             await self._refuse(refused.reason)
@@ -170,9 +171,7 @@ class _Work:
 
     async def _differences(self, named: dict[str, str]) -> list[str]:
         """What the file says otherwise of the patient than their record: somebody's image may be another's."""
-        patient = await repository.patient(self._record.patient_id)
-        if patient is None:
-            raise NotFound
+        patient = await self._patient()
         found = []
         born = "".join(char for char in named.get("birth_date", "") if char.isdigit())
         if born and born != f"{patient.birth_date:%Y%m%d}":
@@ -185,22 +184,34 @@ class _Work:
             found.append("sex")
         return found
 
-    async def _analysis(self, picture: Picture, examined: Examined, alias: Alias) -> ImageAnalysis:
+    async def _patient(self) -> Patient:
+        found = await repository.patient(self._record.patient_id)
+        if found is None:
+            raise NotFound
+        return found
+
+    async def _analysis(
+        self, picture: Picture, examined: Examined, alias: Alias, vault: Vault
+    ) -> ImageAnalysis:
         try:
-            reading = await _read(picture)
+            reading = await read_text(picture)
             await self._tell(_READ)
             report = await self._clean(picture, reading, alias)
             await self._tell(_CLEANED)
             # Others see the de-identified image only; without one, nobody does.
-            is_shared = report.status is Deidentification.DONE and reading.middle is not None
-            seen = (
-                await vision.look(reading.middle) if is_shared and reading.middle else vision.Seen()
-            )
+            is_shared = report.status is Deidentification.DONE
+            shared = reading.middle if is_shared else None
+            seen = vision.Seen() if shared is None else await vision.look(shared)
         except (Failed, Refused) as error:
             if isinstance(error, Failed) and self._record.attempts < MAX_ATTEMPTS:
                 raise Unavailable("Image analysis does not answer.") from None
             raise NotTaken(Reason.VISION_FAILED) from None
+        opinion = None
+        if shared is not None and (analyser := opinions.analyser()) is not None:
+            patient = await self._patient()
+            opinion = await analyser.opinion(shared, examined.metadata, patient, vault)
         return ImageAnalysis(
+            opinion=opinion,
             labels=seen.labels,
             text=[
                 FoundText(
@@ -224,7 +235,7 @@ class _Work:
         )
 
     async def _clean(
-        self, picture: Picture, reading: _Reading, alias: Alias
+        self, picture: Picture, reading: Reading, alias: Alias
     ) -> DeidentificationReport:
         """Store the copy without identifiers, if there can be one; what was done."""
         copy = picture.cleaned(reading.regions, alias)
@@ -286,12 +297,12 @@ class _Work:
             await storage.delete(Bucket.UPLOADS, name)
 
 
-async def _read(picture: Picture) -> _Reading:
+async def read_text(picture: Picture) -> Reading:
     """Look for text, black it out, and look again, until none is left or it is of no use.
 
     Raises `Failed`, `Refused`.
     """
-    found = _Reading()
+    found = Reading()
     for attempt in range(_PASSES + 1):
         seen = [each async for each in picture.readable(found.regions)]
         words = await vision.read(seen)

@@ -13,6 +13,7 @@ from rich.console import Console
 from tests.bench import (
     booking,
     growth,
+    images,
     memory,
     operations,
     recordings,
@@ -63,6 +64,8 @@ async def _measure(console: Console) -> tuple[list[Row], list[str]]:
             add(memory.measure(world))
             status.update("An hour of audio …")
             add(await asyncio.to_thread(recordings.measure, world.platform))
+            status.update("Images …")
+            add(await images.measure())
         status.update("100,000 appointments …")
         add(await asyncio.to_thread(growth.measure))
         status.update("Firestore operations …")
