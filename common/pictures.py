@@ -19,6 +19,8 @@ from common.verdict import ImageKind
 
 _DEADLINE = 420.0
 """Seconds for one command; the function may run for 540."""
+_GRACE = 2.0
+"""Seconds for the process to end."""
 _MOST_MESSAGE = 1 << 30
 
 
@@ -159,7 +161,16 @@ async def opened(file: IO[bytes], kind: ImageKind) -> AsyncIterator[Picture]:
     try:
         yield Picture(process)
     finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """It ends when there are no more commands; one that is in the middle of something is killed."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        async with asyncio.timeout(_GRACE):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
         await process.wait()
