@@ -3,7 +3,9 @@
 Costly routes (sign-in, registration, reset) are counted in Firestore, where
 all instances see the count: the attempt is added first and the commit gives
 back the new number, so of many at once exactly the allowed ones pass, in one
-round trip. They fail closed: no count, no attempt. Everything else is counted
+round trip. They fail closed: no count, no attempt. Windows are those of the
+clock, so around the turn of one up to twice as many pass: counting backwards
+from each attempt would double the writes of every sign-in. Everything else is counted
 in memory, per instance, to stop a runaway client; Cloud Armor stands before it.
 """
 

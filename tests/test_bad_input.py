@@ -232,6 +232,7 @@ async def test_only_declared_origins_may_call_from_a_browser(api: Api) -> None:
         assert ("access-control-allow-origin" in answer.headers) is allowed
 
 
+@pytest.mark.usefixtures("within_a_window")
 async def test_a_client_cannot_choose_the_address_that_limits_count(
     api: Api, platform: Platform
 ) -> None:

@@ -26,6 +26,7 @@ devices = Collection(Device, "users/{}/devices")
 # ---------------------------------------------------------------- promise 10
 
 
+@pytest.mark.usefixtures("within_a_window")
 async def test_p10_of_50_parallel_sign_in_attempts_exactly_the_allowed_ones_pass(
     api: Api, patient: Person, figure: Any
 ) -> None:
@@ -41,6 +42,7 @@ async def test_p10_of_50_parallel_sign_in_attempts_exactly_the_allowed_ones_pass
     await sign_in(api, patient.email)  # the owner, from elsewhere, is not locked out
 
 
+@pytest.mark.usefixtures("within_a_window")
 async def test_p10_who_is_stopped_uses_up_nothing_of_the_accounts_owner(
     api: Api, patient: Person
 ) -> None:

@@ -257,6 +257,7 @@ async def test_a_reset_mail_is_sent_to_who_has_an_account(
     assert [c["requestType"] for c in sent if c["email"] == patient.email] == ["PASSWORD_RESET"]
 
 
+@pytest.mark.usefixtures("within_a_window")
 async def test_reset_mails_to_one_address_are_limited(api: Api) -> None:
     body = {"email": an_email()}
     statuses = [(await api.post("/v1/password-reset", json=body)).status_code for _ in range(7)]
@@ -286,6 +287,7 @@ async def test_a_racing_pair_of_sign_out_and_sign_in_never_leaves_a_dead_session
         assert (await api.get("/v1/users/me", person)).status_code == 200
 
 
+@pytest.mark.usefixtures("within_a_window")
 async def test_passwords_can_not_be_guessed_by_registering(api: Api, patient: Person) -> None:
     body = {"email": patient.email, "display_name": "A", "role": "patient"}
     async with api.from_elsewhere() as elsewhere:

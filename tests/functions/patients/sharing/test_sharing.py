@@ -179,6 +179,7 @@ async def test_an_unverified_doctor_breaks_no_glass(
     assert (await api.post(path, doctor, json={"reason": REASON})).status_code == 403
 
 
+@pytest.mark.usefixtures("within_a_window")
 async def test_who_leafs_through_patients_by_emergency_is_stopped(
     api: Api, patient: Person, carer: Person
 ) -> None:
