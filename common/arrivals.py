@@ -6,13 +6,14 @@ read, so of two workers one goes on.
 
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import IO, Any, TypeVar
 
-from common import malware, storage
+from common import malware, storage, telemetry
 from common.events import ObjectStored
 from common.firestore import Collection, now
-from common.problems import NotFound, Unavailable
+from common.preconditions import applied
+from common.problems import NotFound, RecordChanged, Unavailable
 from common.reasons import NotTaken, Reason
 from common.resumption import change
 from common.storage import Bucket, StoredObject
@@ -23,6 +24,43 @@ U = TypeVar("U", bound=Upload)
 _NOT_THE_FILES_FAULT = frozenset((Reason.NOT_SCANNED, Reason.SPEECH_REFUSED, Reason.VISION_FAILED))
 
 _log = logging.getLogger("healthhub.arrivals")
+
+
+async def work_on(
+    records: Collection[U],
+    event: ObjectStored,
+    names: tuple[str, str] | None,
+    work: Callable[[U, StoredObject], Awaitable[None]],
+    forget: Callable[[str, str], Awaitable[None]],
+) -> None:
+    """Have `work` done on what has come; `names` are the patient's and the record's ids.
+
+    What belongs to no record, or whose record was deleted meanwhile, leaves nothing: `forget` deletes
+    what lies there. Raises `NotFound` then; whatever else it raises, the message comes again.
+    """
+    if names is None:
+        raise NotFound
+    try:
+        record = await applied(lambda: claim(records, event, *names))
+        if record is None:
+            return
+        with telemetry.continued(record.traceparent, record.worker):
+            stored = await storage.find(Bucket.UPLOADS, event.name)
+            if stored is None or stored.generation != event.generation:
+                return  # deleted, or there is a newer one, of which we are told too
+            await _worked_on(record, stored, work)
+    except NotFound:
+        await forget(*names)
+        raise
+
+
+async def _worked_on(
+    record: U, stored: StoredObject, work: Callable[[U, StoredObject], Awaitable[None]]
+) -> None:
+    try:
+        await work(record, stored)
+    except RecordChanged:
+        _log.info("somebody else went on with it", extra={"fields": {"path": record.path}})
 
 
 async def claim(records: Collection[U], event: ObjectStored, patient_id: str, id: str) -> U | None:

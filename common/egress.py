@@ -11,7 +11,6 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from secrets import token_hex
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -21,14 +20,13 @@ from common.auth import Principal
 from common.clients import openai_client
 from common.clinical import Patient, PatientPrivate
 from common.crypto import Vault
-from common.firestore import Batch, Collection, now
+from common.firestore import Batch, Collection, id_by_time, now
 from common.models import Record
 from common.outside import Failed, Outside, Refused
 from common.problems import RedactionIncomplete, Unavailable
 from common.redaction import Identifier, Kind, NotRedacted, Redactor
 from common.settings import settings
 from common.telemetry import Metric
-from common.transcripts import sorted_by_time
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -154,7 +152,7 @@ def _line(
     model: str,
 ) -> Prompt:
     moment = now()
-    path = prompts.path(vault.patient_id, f"{sorted_by_time(moment)}{token_hex(6)}")
+    path = prompts.path(vault.patient_id, id_by_time(moment))
     prompt = Prompt(
         create_time=moment,
         update_time=moment,

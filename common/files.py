@@ -15,6 +15,9 @@ from common.problems import (
     from_validation,
 )
 
+MOST_AT_ONCE = 25 * 1024 * 1024
+"""Bytes of a file that comes with its announcement; larger ones go to the signed URL."""
+
 W = TypeVar("W", bound=BaseModel)
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import Enum
+from secrets import token_hex
 from typing import Any, Generic, Literal, TypeVar
 
 from google.cloud.firestore_v1.async_query import AsyncQuery
@@ -50,6 +51,11 @@ Order = Sequence[tuple[str, Literal["ASCENDING", "DESCENDING"]]]
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def id_by_time(moment: datetime) -> str:
+    """An id that sorts by time, and that nobody guesses."""
+    return f"{int(moment.timestamp() * 1000):012x}{token_hex(8)}"
 
 
 class Collection(Generic[R]):

@@ -14,6 +14,7 @@ from common.firestore import Batch, Collection, now
 from common.imaging import Alias, Deidentification, ImageAnalysis, Rendition
 from common.models import Record
 from common.problems import AlreadyExists
+from common.telemetry import Metric
 from common.uploads import Upload
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ MOST_BYTES = 500_000_000
 class MedicalImage(Upload):
     """`medical_images/{image_id}`"""
 
-    appointment_id: str | None = None
     modality: str | None = None
     """DICOM's defined term (PS3.3 C.7.3.1.1.1), e.g. CT; None for photographs."""
     study_id: str | None = None
@@ -49,12 +49,15 @@ class MedicalImage(Upload):
     """The image that this patient's record has already."""
     instance_key: str | None = None
     """Of `patients/{patient_id}/image_instances`."""
-    sealed: dict[str, bytes] = {}
-    """`file_name`, and `metadata` once it is known."""
+    # sealed: `file_name`, and `metadata` once it is known
 
     @property
     def worker(self) -> str:
         return "analyze_image"
+
+    @property
+    def metric(self) -> Metric:
+        return Metric.IMAGES
 
     @property
     def object_name(self) -> str:

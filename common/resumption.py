@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from common import telemetry
 from common.events import tell_again
 from common.firestore import Batch, now
 from common.reasons import Reason
@@ -13,12 +14,14 @@ U = TypeVar("U", bound=Upload)
 
 
 async def change(record: U, fields: Mapping[str, Any]) -> U:
-    """The record with these fields. Raises `RecordChanged`, `NotFound`."""
+    """The record with these fields; an end without a result is counted. Raises `RecordChanged`, `NotFound`."""
     batch = Batch()
     batch.update(record.path, fields, record.revision)
     revision = (await batch.commit()).revisions[record.path]
     changed = record.model_copy(update=dict(fields))
     changed.stored_as(record.path, revision)
+    if changed.state in (UploadState.FAILED, UploadState.REJECTED):
+        telemetry.count(record.metric, state=changed.state, reason=changed.reason or "")
     return changed
 
 

@@ -5,6 +5,7 @@ Archiving is not deletion. A record is due when its retention has ended
 archiving of the patient; and nothing is due under legal hold.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
@@ -110,8 +111,10 @@ async def last_upload(patient_id: str) -> Upload | None:
     """The recording or image that is kept longest."""
     where: Where = [("patient_id", "==", patient_id)]
     order: Order = [("update_time", "DESCENDING")]
-    heard = await transcriptions.find(where=where, order=order, limit=1)
-    seen = await medical_images.find(where=where, order=order, limit=1)
+    heard, seen = await asyncio.gather(
+        transcriptions.find(where=where, order=order, limit=1),
+        medical_images.find(where=where, order=order, limit=1),
+    )
     return max([*heard, *seen], key=_upload_kept_until, default=None)
 
 

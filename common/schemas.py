@@ -24,6 +24,7 @@ def _without_default(schema: JsonDict) -> None:
 
 ID_PATTERN = r"^_?[A-Za-z0-9-][A-Za-z0-9_-]{0,127}$"
 """Ids of accounts and records, as Firebase and we make them; Firestore keeps `__…__` for itself."""
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
 IF_MATCH = "The ETag that was read; 412 if it is not current."
 
 

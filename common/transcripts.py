@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from common.clinical import Code
 from common.firestore import Batch, Collection, now
 from common.models import Record
+from common.telemetry import Metric
 from common.uploads import Upload
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ class NoteState(StrEnum):
 class Transcription(Upload):
     """`transcriptions/{transcription_id}`"""
 
-    appointment_id: str | None = None
     language: str
     """BCP 47; what is spoken."""
     is_streamed: bool = False
@@ -52,12 +52,14 @@ class Transcription(Upload):
     """When it was begun."""
     note_state: NoteState | None = None
     note_version: int = 0
-    sealed: dict[str, bytes] = {}
-    """`file_name`: people call files after people."""
 
     @property
     def worker(self) -> str:
         return "transcribe_audio"
+
+    @property
+    def metric(self) -> Metric:
+        return Metric.TRANSCRIPTS
 
     @property
     def object_name(self) -> str:
@@ -287,8 +289,3 @@ async def read_said(transcription_id: str, vault: "Vault") -> SaidPrivate:
 
 def duration_of(segments: Sequence[Segment]) -> float:
     return max((segment.end for segment in segments), default=0.0)
-
-
-def sorted_by_time(moment: datetime) -> str:
-    """An id that sorts by time."""
-    return f"{int(moment.timestamp() * 1000):012x}"

@@ -7,16 +7,19 @@ operator; `rejected` is the file's own fault. Each state says when to look
 whether it got stuck (`due_time`), so that one query finds what did.
 """
 
+from abc import abstractmethod
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
 from common.firestore import now
-from common.models import Record
-from common.reasons import Reason
+from common.models import Line, Record
+from common.reasons import REASONS, Reason
+from common.schemas import Body, Id
 from common.storage import SignedUrl
+from common.telemetry import Metric
 
 
 class UploadState(StrEnum):
@@ -45,6 +48,7 @@ class Upload(Record):
 
     patient_id: str
     author_uid: str
+    appointment_id: str | None = None
     state: UploadState = UploadState.PENDING_UPLOAD
     reason: Reason | None = None
     progress: int = 0
@@ -63,16 +67,23 @@ class Upload(Record):
     """Of the request that announced it: what is done with the file goes on with its trace."""
     due_time: datetime | None = None
     """When to look whether it is stuck; None: it can't be."""
+    sealed: dict[str, bytes] = {}
+    """`file_name`, for one: people call files after people."""
 
     @property
+    @abstractmethod
     def worker(self) -> str:
         """The function that is told when the file has come."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
+    def metric(self) -> Metric:
+        """Which counts how such files ended."""
+
+    @property
+    @abstractmethod
     def object_name(self) -> str:
         """Of the file, in the bucket of uploads."""
-        raise NotImplementedError
 
     def is_claimed_by_another(self, message_id: str, moment: datetime) -> bool:
         """Whether somebody else works on it: a message that comes again lost its first worker."""
@@ -99,7 +110,51 @@ class UploadTarget(BaseModel):
         )
 
 
+class Described(Body):
+    """What is said of a file besides its content."""
+
+    patient_id: Id | None = None
+    """Left out by patients; doctors say whose it is."""
+    appointment_id: Id | None = None
+
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Announcement(Described):
+    """A file that is to come. Which kinds and sizes are taken, each service says itself."""
+
+    file_name: Line
+    content_type: str
+    size_bytes: int
+    sha256: Sha256 | None = None
+    """In hex; then a file that was damaged on its way is noticed."""
+
+
+def status_of(record: Upload) -> dict[str, Any]:
+    """How far it is, as every service tells it."""
+    return {
+        "state": record.state,
+        "reason": record.reason,
+        "detail": REASONS[record.reason] if record.reason else None,
+        "progress": record.progress,
+        "attempts": record.attempts,
+        "update_time": record.update_time,
+    }
+
+
+def summary_of(record: Upload, file_name: str | None) -> dict[str, Any]:
+    """How far it is, whose it is, and what it was called."""
+    return {
+        **status_of(record),
+        "patient_id": record.patient_id,
+        "author_id": record.author_uid,
+        "appointment_id": record.appointment_id,
+        "file_name": file_name,
+        "content_type": record.content_type,
+        "size_bytes": record.size_bytes,
+        "create_time": record.create_time,
+    }
 
 
 def over(state: UploadState, reason: Reason | None = None) -> dict[str, object]:

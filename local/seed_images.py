@@ -10,14 +10,9 @@ from pathlib import Path
 
 import pydicom
 
-from common import access, crypto, storage
-from common.firestore import Batch, now
-from common.images import MedicalImage, medical_images, object_name
+from common.images import medical_images
 from common.models import User
-from common.patients import patients
-from common.problems import AlreadyExists
-from common.storage import Bucket
-from common.uploads import LOOK_AFTER
+from local import seed_uploads
 
 _FILES = (
     "examples_palette.dcm",  # an ultrasound image, with text burnt into it
@@ -36,33 +31,7 @@ async def store(people: Sequence[User], doctor_ids: Sequence[str]) -> int:
         if await medical_images.get(id) is not None:
             continue
         content = (_CARRIED / file).read_bytes()
-        await _announce(id, file, patient_id, doctor_id, len(content))
-        try:
-            name = object_name(patient_id, id)
-            await storage.create(Bucket.UPLOADS, name, content, "application/dicom")
-        except AlreadyExists:
-            continue
-        sent += 1
+        sent += await seed_uploads.send(
+            medical_images, id, patient_id, doctor_id, file, "application/dicom", content
+        )
     return sent
-
-
-async def _announce(id: str, file: str, patient_id: str, doctor_id: str, size: int) -> None:
-    moment = now()
-    record = MedicalImage(
-        create_time=moment,
-        update_time=moment,
-        patient_id=patient_id,
-        author_uid=doctor_id,
-        content_type="application/dicom",
-        size_bytes=size,
-        due_time=moment + LOOK_AFTER,
-    )
-    path = medical_images.path(id)
-    vault = await crypto.vault_of(patient_id)
-    record.sealed = {"file_name": vault.seal(path, "file_name", file)}
-    batch = Batch()
-    batch.create(path, record)
-    patient = await patients.get(patient_id)
-    if patient is not None:
-        access.visit(batch, patient, doctor_id, moment)
-    await batch.commit()

@@ -8,14 +8,9 @@ import io
 import wave
 from collections.abc import Sequence
 
-from common import access, crypto, storage
-from common.firestore import Batch, now
 from common.models import User
-from common.patients import patients
-from common.problems import AlreadyExists
-from common.storage import Bucket
-from common.transcripts import Transcription, transcriptions
-from common.uploads import LOOK_AFTER
+from common.transcripts import transcriptions
+from local import seed_uploads
 from local.voices import SAMPLE_RATE, speak
 
 _DOCTOR, _PATIENT = "en-us+klatt3", "en-us+f5"
@@ -68,34 +63,14 @@ async def store(people: Sequence[User], doctor_ids: Sequence[str]) -> int:
         if await transcriptions.get(id) is not None:
             continue
         content = spoken(turns)
-        await _announce(id, patient_id, doctor_id, len(content))
-        try:
-            name = f"audio/{patient_id}/{id}"
-            await storage.create(Bucket.UPLOADS, name, content, "audio/wav")
-        except AlreadyExists:
-            continue
-        sent += 1
+        sent += await seed_uploads.send(
+            transcriptions,
+            id,
+            patient_id,
+            doctor_id,
+            f"{id}.wav",
+            "audio/wav",
+            content,
+            language="en-US",
+        )
     return sent
-
-
-async def _announce(id: str, patient_id: str, doctor_id: str, size: int) -> None:
-    moment = now()
-    record = Transcription(
-        create_time=moment,
-        update_time=moment,
-        patient_id=patient_id,
-        author_uid=doctor_id,
-        language="en-US",
-        content_type="audio/wav",
-        size_bytes=size,
-        due_time=moment + LOOK_AFTER,
-    )
-    path = transcriptions.path(id)
-    vault = await crypto.vault_of(patient_id)
-    record.sealed = {"file_name": vault.seal(path, "file_name", f"{id}.wav")}
-    batch = Batch()
-    batch.create(path, record)
-    patient = await patients.get(patient_id)
-    if patient is not None:
-        access.visit(batch, patient, doctor_id, moment)
-    await batch.commit()

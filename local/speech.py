@@ -29,7 +29,6 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any, Never
 
@@ -38,6 +37,7 @@ from google.cloud.speech_v2.types import cloud_speech
 from google.longrunning import operations_pb2
 
 from local.audio import Undecodable
+from local.grpc_stand_in import FAULTS, start
 from local.recognizer import Recogniser
 from local.speech_answers import Refused, billed, decoding_of, results_of, transcribed
 from local.speech_batch import Batches, fetch
@@ -47,11 +47,6 @@ _MOST_BYTES = 10 * 1024 * 1024
 _MOST_SECONDS = 60
 
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
-_FAULTS = {
-    "fail": (grpc.StatusCode.UNAVAILABLE, "The service is currently unavailable"),
-    "refuse": (_INVALID, "Request contains an invalid argument"),
-    "busy": (grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded"),
-}
 _GARBAGE = {
     "BatchRecognize": operations_pb2.Operation(done=True),
     "Recognize": cloud_speech.RecognizeResponse.pb()(results=[{"language_code": "?"}]),
@@ -122,8 +117,8 @@ def _abort(context: grpc.ServicerContext, error: Exception) -> Never:
 
 
 def _trip(fault: str | None, context: grpc.ServicerContext) -> None:
-    if fault in _FAULTS:
-        context.abort(*_FAULTS[fault])
+    if fault in FAULTS:
+        context.abort(*FAULTS[fault])
     if fault == "stall":
         gone = threading.Event()
         if context.add_callback(gone.set):
@@ -161,7 +156,7 @@ def _stream(name: str, method: Any, request: Any, speech: SpeechToText) -> Any:
             for response in method(messages, context):
                 yield response
                 if fault == "hangup" and response.results:
-                    context.abort(*_FAULTS["fail"])
+                    context.abort(*FAULTS["fail"])
         except (Refused, Undecodable) as error:
             _abort(context, error)
 
@@ -185,30 +180,13 @@ def serve(port: int) -> grpc.Server:
         ("healthhub.dev.Faults", "Set"): (speech.set_faults, None),
     }
     streaming = pb.StreamingRecognizeRequest.pb()
-    # A stream has its thread for as long as it lasts.
-    server = grpc.server(
-        ThreadPoolExecutor(32),
-        options=[("grpc.max_receive_message_length", 2 * _MOST_BYTES), ("grpc.so_reuseport", 0)],
-    )
     services: dict[str, dict[str, Any]] = {}
     for (service, name), (method, request) in unary.items():
         services.setdefault(service, {})[name] = _unary(name, method, request, speech)
     stream = _stream("StreamingRecognize", speech.streaming_recognize, streaming, speech)
     services[v2]["StreamingRecognize"] = stream
-    for service, handlers in services.items():
-        handler = grpc.method_handlers_generic_handler(service, handlers)
-        server.add_generic_rpc_handlers((handler,))
-    if not _bind(server, port):
-        raise OSError(f"port {port} is in use")
-    server.start()
-    return server
-
-
-def _bind(server: grpc.Server, port: int) -> bool:
-    try:
-        return bool(server.add_insecure_port(f"127.0.0.1:{port}"))
-    except RuntimeError:  # how gRPC's newer versions say it
-        return False
+    # A stream has its thread for as long as it lasts.
+    return start(services, port, threads=32, most_bytes=2 * _MOST_BYTES)
 
 
 if __name__ == "__main__":

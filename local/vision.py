@@ -25,7 +25,6 @@ import json
 import sys
 import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ import grpc
 from google.cloud.vision_v1 import types
 from PIL import Image
 
+from local.grpc_stand_in import FAULTS, start
 from local.vision_text import Eyes, Word, shares
 
 _MOST_IMAGES = 16
@@ -42,11 +42,6 @@ _MOST_PIXELS = 75_000_000
 _MOST_MESSAGE = 64 << 20
 
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
-_FAULTS = {
-    "fail": (grpc.StatusCode.UNAVAILABLE, "The service is currently unavailable."),
-    "refuse": (_INVALID, "Request contains an invalid argument."),
-    "busy": (grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded."),
-}
 _KNOWN = {
     "TEXT_DETECTION",
     "DOCUMENT_TEXT_DETECTION",
@@ -68,8 +63,8 @@ class Vision:
 
     def annotate(self, request: Any, context: grpc.ServicerContext) -> Any:
         fault = self.faults.get("BatchAnnotateImages")
-        if fault in _FAULTS:
-            context.abort(*_FAULTS[fault])
+        if fault in FAULTS:
+            context.abort(*FAULTS[fault])
         if fault == "stall":
             gone = threading.Event()
             if context.add_callback(gone.set):
@@ -220,7 +215,7 @@ def _properties(image: Image.Image) -> types.ImageProperties:
 def serve(port: int, traineddata: Path) -> grpc.Server:
     vision = Vision(Eyes(traineddata, Path(tempfile.mkdtemp(prefix="healthhub-vision-"))))
     request = types.BatchAnnotateImagesRequest.pb()
-    handlers = {
+    services = {
         "google.cloud.vision.v1.ImageAnnotator": {
             "BatchAnnotateImages": grpc.unary_unary_rpc_method_handler(
                 vision.annotate,
@@ -230,19 +225,7 @@ def serve(port: int, traineddata: Path) -> grpc.Server:
         },
         "healthhub.dev.Faults": {"Set": grpc.unary_unary_rpc_method_handler(vision.set_faults)},
     }
-    most = ("grpc.max_receive_message_length", _MOST_MESSAGE)
-    server = grpc.server(ThreadPoolExecutor(4), options=[most, ("grpc.so_reuseport", 0)])
-    for service, methods in handlers.items():
-        handler = grpc.method_handlers_generic_handler(service, methods)
-        server.add_generic_rpc_handlers((handler,))
-    try:
-        bound = server.add_insecure_port(f"127.0.0.1:{port}")
-    except RuntimeError:  # how gRPC's newer versions say it
-        bound = 0
-    if not bound:
-        raise OSError(f"port {port} is in use")
-    server.start()
-    return server
+    return start(services, port, threads=4, most_bytes=_MOST_MESSAGE)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 import asyncio
 import io
+import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import numpy
@@ -13,8 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from common import crypto, storage
-from common.firestore import Batch, now
+from common import crypto, pictures, storage
+from common.firestore import Batch, id_by_time, now
 from common.images import (
     FINDINGS,
     ImageFindings,
@@ -29,11 +31,12 @@ from common.imaging import (
     ImageMetadata,
     Rendition,
 )
+from common.pictures import Picture
 from common.storage import Bucket
-from common.transcripts import sorted_by_time
 from common.uploads import UploadState
+from common.verdict import HEAD_BYTES, kind_of
 from tests.client import Api, Person
-from tests.recorded import FINAL
+from tests.recorded import FINAL, announced
 
 CARRIED = Path(pydicom.__file__).parent / "data"
 """What the pydicom package carries."""
@@ -100,6 +103,17 @@ def a_scan(image: Image.Image | None = None, **attributes: Any) -> bytes:
     return into.getvalue()
 
 
+@asynccontextmanager
+async def opened(content: bytes) -> AsyncIterator[Picture]:
+    """An image as `analyze_image` opens it, in a process of its own."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        file.seek(0)
+        async with pictures.opened(file, kind_of(content[:HEAD_BYTES])) as picture:
+            yield picture
+
+
 async def announce_image(
     api: Api, author: Person, patient: Person, **fields: Any
 ) -> dict[str, Any]:
@@ -110,9 +124,7 @@ async def announce_image(
         "content_type": "application/dicom",
         **fields,
     }
-    answer = await api.post("/v1/medical-images/upload", author, json=body)
-    assert answer.status_code == 201, answer.text
-    return dict(answer.json())
+    return await announced(api, "medical-images", author, body)
 
 
 async def put_image(
@@ -146,7 +158,7 @@ async def an_image(patient: Person, author: Person, **fields: Any) -> str:
     """An image as if it had been analysed. Returns its id."""
     moment = now()
     vault = await crypto.vault_of(patient.uid)
-    path = medical_images.path(f"{sorted_by_time(moment)}{token_hex(8)}")
+    path = medical_images.path(id_by_time(moment))
     metadata = ImageMetadata(kind="png", rows=1, columns=1, frame_count=1)
     record = MedicalImage(
         **{

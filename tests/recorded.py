@@ -6,14 +6,13 @@ import time
 import wave
 from collections.abc import Sequence
 from functools import cache
-from secrets import token_hex
 from typing import Any
 
 import httpx
 
 from common import crypto, terms
-from common.firestore import Batch, now
-from common.transcripts import Segment, Transcription, sorted_by_time, store_said, transcriptions
+from common.firestore import Batch, id_by_time, now
+from common.transcripts import Segment, Transcription, store_said, transcriptions
 from common.uploads import UploadState
 from local.voices import SAMPLE_RATE, speak
 from tests.client import Api, Person
@@ -65,7 +64,11 @@ async def announce(api: Api, author: Person, patient: Person, **fields: Any) -> 
         "content_type": "audio/wav",
         **fields,
     }
-    answer = await api.post("/v1/transcriptions/upload", author, json=body)
+    return await announced(api, "transcriptions", author, body)
+
+
+async def announced(api: Api, slug: str, author: Person, body: dict[str, Any]) -> dict[str, Any]:
+    answer = await api.post(f"/v1/{slug}/upload", author, json=body)
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
 
@@ -141,7 +144,7 @@ async def stored(
         }
     )
     vault = await crypto.vault_of(patient.uid)
-    path = transcriptions.path(f"{sorted_by_time(moment)}{token_hex(8)}")
+    path = transcriptions.path(id_by_time(moment))
     record.stored_as(path, "")
     record.sealed = {"file_name": vault.seal(path, "file_name", "canary visit.wav")}
     batch = Batch()

@@ -73,13 +73,13 @@ async def patient(patient_id: str) -> Patient | None:
     return await patients.get(patient_id)
 
 
-async def same(record: MedicalImage, instance: Instance) -> ImageInstance | None:
-    """The same image, if the patient's record has it already as another."""
-    found = await instances.get(record.patient_id, instance.key)
-    if found is None or found.image_id == record.id:
-        return None
-    other = await medical_images.get(found.image_id)
-    return found if other is not None else None
+async def held(record: MedicalImage, instance: Instance) -> ImageInstance | None:
+    """Which image of this patient is this instance, as far as anybody knows."""
+    return await instances.get(record.patient_id, instance.key)
+
+
+async def is_there(image_id: str) -> bool:
+    return await medical_images.get(image_id) is not None
 
 
 async def complete(
@@ -87,10 +87,11 @@ async def complete(
     metadata: ImageMetadata,
     analysis: ImageAnalysis,
     instance: Instance,
+    held: ImageInstance | None,
     where: InStudy,
     vault: Vault,
 ) -> None:
-    """The image with all that was found, in one batch.
+    """The image with all that was found, in one batch; `held` is the instance's document, as it was read.
 
     Raises `RecordChanged`, also when another became this instance meanwhile, and `NotFound`.
     """
@@ -110,7 +111,7 @@ async def complete(
     path = image_findings.path(record.id, FINDINGS)
     sealed = {"analysis": vault.seal(path, "analysis", analysis.model_dump(mode="json"))}
     batch.put(path, ImageFindings(create_time=moment, update_time=moment, sealed=sealed))
-    await _take_instance(batch, record, instance)
+    _take_instance(batch, record, instance, held)
     if where.study_id is not None:
         await _join_study(batch, record.patient_id, where.study_id, where, vault)
     event = audit.event(None, "medical-images.store", record.path, record.patient_id)
@@ -118,19 +119,20 @@ async def complete(
     await batch.commit()
 
 
-async def _take_instance(batch: Batch, record: MedicalImage, instance: Instance) -> None:
+def _take_instance(
+    batch: Batch, record: MedicalImage, instance: Instance, held: ImageInstance | None
+) -> None:
     path = instances.path(record.patient_id, instance.key)
     moment = now()
     taken = ImageInstance(
         create_time=moment, update_time=moment, image_id=record.id, sha256=instance.sha256
     )
-    found = await instances.get(record.patient_id, instance.key)
-    if found is None:
+    if held is None:
         batch.create(path, taken)
-    elif found.image_id != record.id:
+    elif held.image_id != record.id:
         # Of an image that was deleted; its caller has looked.
         fields: dict[str, Any] = taken.model_dump()
-        batch.update(path, fields, found.revision)
+        batch.update(path, fields, held.revision)
 
 
 async def _join_study(

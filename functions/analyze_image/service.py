@@ -9,22 +9,19 @@ and starts from the file; what a step had made is made again under the same name
 The record becomes `completed` in one batch with all that was found.
 """
 
-import logging
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import IO, Any
 
-from common import arrivals, crypto, opinions, pictures, storage, telemetry, vision
+from common import arrivals, burnt_in, crypto, opinions, pictures, storage, telemetry, vision
 from common.clinical import Patient
 from common.crypto import Vault
 from common.directory import fold
 from common.events import ObjectStored
 from common.firestore import now
-from common.images import MedicalImage, alias_of, medical_images, parts_of
+from common.images import ImageInstance, MedicalImage, alias_of, medical_images, parts_of
 from common.imaging import (
     Alias,
-    Box,
     Deidentification,
     DeidentificationReport,
     FoundText,
@@ -32,76 +29,33 @@ from common.imaging import (
     ImageMetadata,
 )
 from common.outside import Failed, Refused
-from common.pictures import Examined, Picture, Readable
+from common.pictures import Examined, Picture
 from common.preconditions import applied
-from common.problems import NotFound, RecordChanged, Unavailable
+from common.problems import NotFound, Unavailable
 from common.reasons import NotTaken, Reason
 from common.resumption import change
 from common.storage import Bucket, StoredObject
 from common.telemetry import Metric
 from common.uploads import CHECK_WITHIN, MAX_ATTEMPTS, UploadState
 from common.verdict import HEAD_BYTES, ImageKind, kind_of
-from common.vision import Word
 
 from . import repository
 
-_PASSES = 3
-"""How often text is blacked out and looked for again, before the copy is given up."""
-_GROWTH = 4
-"""Pixels by which what is still read is blacked out further, each time."""
 _SHOWN, _READ, _CLEANED = 30, 60, 80
 """Percent."""
-
-_log = logging.getLogger("healthhub.analyze")
 
 
 async def analyze(event: ObjectStored) -> None:
     """Raises `NotFound` for an object that belongs to no record; whatever else is tried again."""
-    names = parts_of(event.name)
-    if names is None:
-        raise NotFound
-    record = await applied(lambda: _claim(event, *names))
-    if record is None:
-        return
-    with telemetry.continued(record.traceparent, "analyze_image"):
-        await _work_on(record, event)
 
-
-async def _claim(event: ObjectStored, patient_id: str, id: str) -> MedicalImage | None:
-    try:
-        return await arrivals.claim(medical_images, event, patient_id, id)
-    except NotFound:
-        # Its record was deleted while it was on its way.
-        await storage.delete_all(event.name, storage.IMAGES)
-        raise
-
-
-async def _work_on(record: MedicalImage, event: ObjectStored) -> None:
-    stored = await storage.find(Bucket.UPLOADS, event.name)
-    if stored is None or stored.generation != event.generation:
-        return  # deleted, or there is a newer one, of which we are told too
-    try:
+    async def work(record: MedicalImage, stored: StoredObject) -> None:
         with tempfile.TemporaryFile() as file:
             await _Work(record, stored, event, file).do()
-    except RecordChanged:
-        _log.info("somebody else went on with it", extra={"fields": {"path": record.path}})
-    except NotFound:
-        await storage.delete_all(record.object_name, storage.IMAGES)
-        raise  # deleted meanwhile, and so must be what was made of it
 
+    async def forget(patient_id: str, id: str) -> None:
+        await storage.delete_all(event.name, storage.IMAGES)
 
-@dataclass
-class Reading:
-    """The text in an image's pixels, and what became of it."""
-
-    words: list[Word] = field(default_factory=list)
-    regions: list[Box] = field(default_factory=list)
-    """To be blacked out."""
-    passes: int = 0
-    residual: int = 0
-    frames: int = 0
-    middle: bytes | None = None
-    """The middle frame, with these regions black."""
+    await arrivals.work_on(medical_images, event, parts_of(event.name), work, forget)
 
 
 class _Work:
@@ -139,13 +93,16 @@ class _Work:
         self._file.seek(0)
         return kind
 
-    async def _check_new(self, instance: repository.Instance) -> None:
-        """Raises `NotTaken` if the patient's record has this image already."""
-        other = await repository.same(self._record, instance)
-        if other is not None:
-            self._duplicate_of = other.image_id
-            is_same = other.sha256 == instance.sha256
+    async def _check_new(self, instance: repository.Instance) -> ImageInstance | None:
+        """The instance's document, if there is one. Raises `NotTaken` if it is another image of the record."""
+        held = await repository.held(self._record, instance)
+        if held is None or held.image_id == self._record.id:
+            return held
+        if await repository.is_there(held.image_id):
+            self._duplicate_of = held.image_id
+            is_same = held.sha256 == instance.sha256
             raise NotTaken(Reason.DUPLICATE if is_same else Reason.CONFLICTING_INSTANCE)
+        return held
 
     async def _show(self, examined: Examined, vault: Vault) -> None:
         """Store what the image is shown by, and tell what it is; from here on it is believed to be one."""
@@ -194,7 +151,7 @@ class _Work:
         self, picture: Picture, examined: Examined, alias: Alias, vault: Vault
     ) -> ImageAnalysis:
         try:
-            reading = await read_text(picture)
+            reading = await burnt_in.read_text(picture)
             await self._tell(_READ)
             report = await self._clean(picture, reading, alias)
             await self._tell(_CLEANED)
@@ -235,7 +192,7 @@ class _Work:
         )
 
     async def _clean(
-        self, picture: Picture, reading: Reading, alias: Alias
+        self, picture: Picture, reading: burnt_in.Reading, alias: Alias
     ) -> DeidentificationReport:
         """Store the copy without identifiers, if there can be one; what was done."""
         copy = picture.cleaned(reading.regions, alias)
@@ -274,8 +231,10 @@ class _Work:
         study = repository.study_of(self._record.patient_id, metadata, alias)
 
         async def store() -> None:
-            await self._check_new(instance)  # two copies may have come together
-            await repository.complete(self._record, metadata, analysis, instance, study, vault)
+            held = await self._check_new(instance)  # two copies may have come together
+            await repository.complete(
+                self._record, metadata, analysis, instance, held, study, vault
+            )
 
         await applied(store)
         telemetry.count(Metric.IMAGES, state=UploadState.COMPLETED)
@@ -289,83 +248,11 @@ class _Work:
         also = {"duplicate_of": self._duplicate_of}
         if not await arrivals.refuse(medical_images, self._record, self._stored, reason, also):
             return
-        telemetry.count(Metric.IMAGES, state=UploadState.REJECTED)
         name = self._record.object_name
         if reason is not Reason.VISION_FAILED:
             await storage.delete_all(name, (Bucket.PREVIEWS, Bucket.DEIDENTIFIED))
         if reason is Reason.DUPLICATE:
             await storage.delete(Bucket.UPLOADS, name)
-
-
-async def read_text(picture: Picture) -> Reading:
-    """Look for text, black it out, and look again, until none is left or it is of no use.
-
-    Raises `Failed`, `Refused`.
-    """
-    found = Reading()
-    for attempt in range(_PASSES + 1):
-        seen = [each async for each in picture.readable(found.regions)]
-        words = await vision.read(seen)
-        if attempt == 0:
-            found.words, found.frames = words, len(seen)
-        left = [word.box for word in words if _is_to_go(word, attempt)]
-        found.middle = _middle(seen)
-        found.residual = len(left)
-        if not left or attempt == _PASSES:
-            break
-        grown = [_grown(box, _GROWTH * attempt) for box in left]
-        found.regions = _merged([*found.regions, *grown])
-        found.passes = attempt + 1
-    return found
-
-
-def _is_to_go(word: Word, attempt: int) -> bool:
-    """At first all but markers of side. Later single characters may stay: they are nobody, and mostly nothing."""
-    return not word.is_marker and (attempt == 0 or sum(map(str.isalnum, word.text)) > 1)
-
-
-def _middle(seen: list[Readable]) -> bytes | None:
-    return next((each.png for each in seen if each.is_middle), None)
-
-
-def _grown(box: Box, by: int) -> Box:
-    return Box(
-        left=max(0, box.left - by),
-        top=max(0, box.top - by),
-        right=box.right + by,
-        bottom=box.bottom + by,
-    )
-
-
-def _merged(boxes: list[Box]) -> list[Box]:
-    """Those of one line, and those that lie in each other, as one: strips between them would look like letters."""
-    left = sorted(boxes, key=lambda each: (each.top, each.left))
-    merged: list[Box] = []
-    while left:
-        box = left.pop(0)
-        near = [other for other in left if _is_near(box, other)]
-        if not near:
-            merged.append(box)
-            continue
-        left = [other for other in left if other not in near]
-        left.insert(0, _around([box, *near]))
-    return sorted(merged, key=lambda each: (each.top, each.left))
-
-
-def _is_near(box: Box, other: Box) -> bool:
-    down = min(box.bottom, other.bottom) - max(box.top, other.top)
-    across = min(box.right, other.right) - max(box.left, other.left)
-    least = min(box.bottom - box.top, other.bottom - other.top)
-    return across > -least and down > least / 2
-
-
-def _around(boxes: list[Box]) -> Box:
-    return Box(
-        left=min(each.left for each in boxes),
-        top=min(each.top for each in boxes),
-        right=max(each.right for each in boxes),
-        bottom=max(each.bottom for each in boxes),
-    )
 
 
 _CONTENT_TYPES = {

@@ -15,9 +15,8 @@ from common.scheduling import (
     AppointmentStatus,
     AppointmentType,
 )
-from common.schemas import ID_PATTERN, Body, Moment, unchanged
+from common.schemas import Body, Id, Moment, unchanged
 
-Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Minutes = Annotated[int, Field(ge=5, le=720)]
 Reason = Annotated[Prose, Field(max_length=2000)]
 

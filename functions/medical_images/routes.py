@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from common.app import Allowed
 from common.auth import PROBLEMS, Caller
-from common.files import documented, sent
+from common.files import MOST_AT_ONCE, documented, sent
 from common.idempotency import ByHand
 from common.images import CONTENT_TYPES, MedicalImage
 from common.pages import Page
@@ -25,18 +25,17 @@ from common.problems import (
 )
 from common.reasons import NotTaken, Reason
 from common.schemas import ID_PATTERN
+from common.uploads import Described
 from common.verdict import HEAD_BYTES, kind_of
 
 from . import service
 from .schemas import (
-    MOST_AT_ONCE,
     DownloadTarget,
     ImageAnalysisPublic,
     ImageFilter,
     ImageSummary,
     ImageUploadCreate,
     ImageUploadCreated,
-    Pictured,
     RenditionChoice,
     StudyFilter,
     StudyPublic,
@@ -66,7 +65,7 @@ BODIES: dict[str, Allowed] = {
         BodyTooLarge,
         UnsupportedMediaType,
     ),
-    openapi_extra=documented(ImageUploadCreate, Pictured),
+    openapi_extra=documented(ImageUploadCreate, Described),
 )
 async def upload_image(
     caller: Caller, request: Request, once: ByHand, response: Response
@@ -77,7 +76,7 @@ async def upload_image(
     announced: its headers are to be sent as given. What arrives is processed
     by itself; follow `medical_images/{id}` in Firestore, or ask for it here.
     """
-    wish, content = await sent(request, ImageUploadCreate, Pictured, MOST_AT_ONCE, _kind_of)
+    wish, content = await sent(request, ImageUploadCreate, Described, MOST_AT_ONCE, _kind_of)
     created = await service.upload(caller, wish, content, once)
     response.headers["Location"] = f"/v1/medical-images/{created.image.image_id}"
     return created

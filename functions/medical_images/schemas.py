@@ -7,35 +7,18 @@ from pydantic import BaseModel, Field, field_validator
 
 from common.images import CONTENT_TYPES, MOST_BYTES, MedicalImage
 from common.imaging import Deidentification, ImageAnalysis, ImageMetadata, Rendition
-from common.models import Line
 from common.pages import PageQuery
-from common.reasons import REASONS, Reason
-from common.schemas import ID_PATTERN, Body
-from common.uploads import Sha256, UploadState, UploadTarget
-
-MOST_AT_ONCE = 25 * 1024 * 1024
-"""Of a multipart upload, in bytes; larger files go to the signed URL."""
+from common.reasons import Reason
+from common.schemas import Body, Id
+from common.uploads import Announcement, UploadState, UploadTarget, summary_of
 
 ACCEPTED = {name: names[0] for names in CONTENT_TYPES.values() for name in names}
 
-Id = Annotated[str, Field(pattern=ID_PATTERN)]
 
-
-class Pictured(Body):
-    """What is said of an image besides its content."""
-
-    patient_id: Id | None = None
-    """Left out by patients; doctors say whose image it is."""
-    appointment_id: Id | None = None
-
-
-class ImageUploadCreate(Pictured):
-    file_name: Line
+class ImageUploadCreate(Announcement):
     content_type: Annotated[str, Field(max_length=100, examples=["application/dicom"])]
     """DICOM, PNG, JPEG, TIFF or WebP; what the file really is decides."""
     size_bytes: Annotated[int, Field(ge=1, le=MOST_BYTES)]
-    sha256: Sha256 | None = None
-    """In hex; then a file that was damaged on its way is noticed."""
 
     @field_validator("content_type")
     @classmethod
@@ -101,25 +84,13 @@ class ImageSummary(BaseModel):
     ) -> Self:
         return cls(
             image_id=record.id,
-            state=record.state,
-            reason=record.reason,
-            detail=REASONS[record.reason] if record.reason else None,
-            progress=record.progress,
-            attempts=record.attempts,
-            update_time=record.update_time,
-            patient_id=record.patient_id,
-            author_id=record.author_uid,
-            appointment_id=record.appointment_id,
-            file_name=file_name,
-            content_type=record.content_type,
-            size_bytes=record.size_bytes,
+            **summary_of(record, file_name),
             study_id=record.study_id,
             series_id=record.series_id,
             duplicate_of=record.duplicate_of,
             renditions=record.renditions,
             deidentification=record.deidentification,
             metadata=metadata,
-            create_time=record.create_time,
         )
 
 

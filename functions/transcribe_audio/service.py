@@ -8,16 +8,13 @@ Every step can be cut off. The message comes again, takes its own claim over,
 and starts from the file; what a step had made is made again under the same name.
 """
 
-import logging
 import time
 from typing import Any
 
-from common import arrivals, recordings, speech, storage, telemetry
+from common import arrivals, recordings, speech, storage
 from common.events import ObjectStored
 from common.firestore import now
 from common.outside import Refused
-from common.preconditions import applied
-from common.problems import NotFound, RecordChanged
 from common.reasons import NotTaken, Reason
 from common.recordings import Examined
 from common.resumption import change
@@ -30,45 +27,21 @@ _CHECKED = 20
 _TELL_EVERY = 5.0
 """Seconds between two changes of the progress: listeners pay for each."""
 
-_log = logging.getLogger("healthhub.transcribe")
-
 
 async def transcribe(event: ObjectStored) -> None:
     """Raises `NotFound` for an object that belongs to no record; whatever else is tried again."""
-    names = parts_of(event.name)
-    if names is None:
-        raise NotFound
-    record = await applied(lambda: _claim(event, *names))
-    if record is None:
-        return
-    with telemetry.continued(record.traceparent, "transcribe_audio"):
-        await _work_on(record, event)
 
+    async def work(record: Transcription, stored: StoredObject) -> None:
+        try:
+            await _begin(record, stored, event)
+        except NotTaken as refused:
+            await _reject(record, stored, refused.reason)
 
-async def _work_on(record: Transcription, event: ObjectStored) -> None:
-    stored = await storage.find(Bucket.UPLOADS, event.name)
-    if stored is None or stored.generation != event.generation:
-        return  # deleted, or there is a newer one, of which we are told too
-    try:
-        record = await _begin(record, stored, event)
-    except NotTaken as refused:
-        await _reject(record, stored, refused.reason)
-    except RecordChanged:
-        _log.info("somebody else went on with it", extra={"fields": {"path": record.path}})
-    except NotFound:
-        await storage.delete(Bucket.RESULTS, record.converted_name)
-        raise  # deleted meanwhile, and so must be what was made of it
-
-
-async def _claim(event: ObjectStored, patient_id: str, id: str) -> Transcription | None:
-    """The record, if it is ours to work on; None if there is nothing to do."""
-    try:
-        return await arrivals.claim(transcriptions, event, patient_id, id)
-    except NotFound:
-        # Its record was deleted while it was on its way.
+    async def forget(patient_id: str, id: str) -> None:
         await storage.delete(Bucket.UPLOADS, event.name)
         await storage.delete(Bucket.RESULTS, converted_name(patient_id, id))
-        raise
+
+    await arrivals.work_on(transcriptions, event, parts_of(event.name), work, forget)
 
 
 async def _begin(record: Transcription, stored: StoredObject, event: ObjectStored) -> Transcription:

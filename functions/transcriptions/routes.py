@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from common.app import Allowed
 from common.auth import PROBLEMS, Caller
-from common.files import documented, sent
+from common.files import MOST_AT_ONCE, documented, sent
 from common.idempotency import ByHand
 from common.pages import Page
 from common.problems import (
@@ -29,7 +29,6 @@ from common.transcripts import Transcription
 
 from . import service
 from .schemas import (
-    MOST_AT_ONCE,
     Recorded,
     TranscriptionFilter,
     TranscriptionPublic,

@@ -5,11 +5,11 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, field_validator
 
-from common.models import Language, Line
+from common.models import Language
 from common.pages import PageQuery
-from common.reasons import REASONS, Reason
+from common.reasons import Reason
 from common.recordings import CONTENT_TYPES, MOST_BYTES
-from common.schemas import ID_PATTERN, Body
+from common.schemas import Id
 from common.transcripts import (
     Note,
     NoteState,
@@ -17,33 +17,22 @@ from common.transcripts import (
     Term,
     Transcription,
 )
-from common.uploads import Sha256, UploadState, UploadTarget
-
-MOST_AT_ONCE = 25 * 1024 * 1024
-"""Of a multipart upload, in bytes; larger files go to the signed URL."""
+from common.uploads import Announcement, Described, UploadState, UploadTarget, status_of, summary_of
 
 ACCEPTED = {name: names[0] for names in CONTENT_TYPES.values() for name in names}
 
-Id = Annotated[str, Field(pattern=ID_PATTERN)]
 
-
-class Recorded(Body):
+class Recorded(Described):
     """What is said of a recording besides its content."""
 
-    patient_id: Id | None = None
-    """Left out by patients; doctors say whose consultation it is."""
-    appointment_id: Id | None = None
     language: Language = "en-US"
     """What is spoken."""
 
 
-class UploadCreate(Recorded):
-    file_name: Line
+class UploadCreate(Announcement, Recorded):
     content_type: Annotated[str, Field(max_length=100, examples=["audio/wav"])]
     """wav, flac, mp3, ogg/opus, webm or m4a; what the file really is decides."""
     size_bytes: Annotated[int, Field(ge=1, le=MOST_BYTES)]
-    sha256: Sha256 | None = None
-    """In hex; then a file that was damaged on its way is noticed."""
 
     @field_validator("content_type")
     @classmethod
@@ -72,15 +61,7 @@ class TranscriptionStatus(BaseModel):
 
     @classmethod
     def of(cls, record: Transcription) -> Self:
-        return cls(
-            transcription_id=record.id,
-            state=record.state,
-            reason=record.reason,
-            detail=REASONS[record.reason] if record.reason else None,
-            progress=record.progress,
-            attempts=record.attempts,
-            update_time=record.update_time,
-        )
+        return cls(transcription_id=record.id, **status_of(record))
 
 
 class TranscriptionSummary(TranscriptionStatus):
@@ -102,20 +83,14 @@ class TranscriptionSummary(TranscriptionStatus):
     @classmethod
     def summary(cls, record: Transcription, file_name: str | None) -> "TranscriptionSummary":
         return TranscriptionSummary(
-            **dict(TranscriptionStatus.of(record)),
-            patient_id=record.patient_id,
-            author_id=record.author_uid,
-            appointment_id=record.appointment_id,
-            file_name=file_name,
-            content_type=record.content_type,
-            size_bytes=record.size_bytes,
+            transcription_id=record.id,
+            **summary_of(record, file_name),
             language=record.language,
             is_streamed=record.is_streamed,
             is_truncated=record.is_truncated,
             duration_seconds=record.duration_seconds,
             speaker_count=record.speaker_count,
             note_state=record.note_state,
-            create_time=record.create_time,
         )
 
 

@@ -22,14 +22,12 @@ import psutil
 import pydicom
 from PIL import Image, ImageDraw, ImageFont
 
-from common import dicom, pictures, rendering
+from common import burnt_in, dicom, rendering
 from common.imaging import Alias, Rendition
 from common.reasons import NotTaken
-from common.verdict import HEAD_BYTES, kind_of
-from functions.analyze_image import service
 from tests.bench.table import Row, Target
 from tests.common.test_pictures import FILES, bomb
-from tests.pictured import a_scan, carried
+from tests.pictured import a_scan, carried, opened
 
 _FONTS = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts")
 _WORDS = ("GARCIA^MARIA", "Müller, Anna", "MRN 4471882", "1984-03-12", "DOB 12.03.1984", "St. Mary")
@@ -122,13 +120,9 @@ async def _all_files() -> str:
         bare = time.perf_counter() - begun
         begun = time.perf_counter()
         try:
-            with tempfile.TemporaryFile() as file:
-                file.write(content)
-                file.flush()
-                file.seek(0)
-                async with pictures.opened(file, kind_of(content[:HEAD_BYTES])) as picture:
-                    examined = await picture.examine()
-                    shown += Rendition.PREVIEW in examined.renditions
+            async with opened(content) as picture:
+                examined = await picture.examine()
+                shown += Rendition.PREVIEW in examined.renditions
         except NotTaken as refused:
             reasons[refused.reason] += 1
         ratio.append((time.perf_counter() - begun) / bare)
@@ -217,12 +211,8 @@ async def _peak(content: bytes) -> tuple[float, str]:
 
     watching = asyncio.create_task(watch())
     try:
-        with tempfile.TemporaryFile() as file:
-            file.write(content)
-            file.flush()
-            file.seek(0)
-            async with pictures.opened(file, kind_of(content[:HEAD_BYTES])) as picture:
-                await picture.examine()
+        async with opened(content) as picture:
+            await picture.examine()
     except NotTaken as refused:
         reason = str(refused.reason)
     finally:
@@ -244,13 +234,9 @@ async def _burnt_in(count: int = 200) -> str:
         ground = chance.choice(("black", "grey", "ramp", "noise", "ct"))
         picture, ink = _drawn(chance, fonts, size, contrast, ground)
         content = a_scan(picture, WindowCenter=128, WindowWidth=256)
-        with tempfile.TemporaryFile() as file:
-            file.write(content)
-            file.flush()
-            file.seek(0)
-            async with pictures.opened(file, kind_of(content[:HEAD_BYTES])) as opened:
-                reading = await service.read_text(opened)
-                parts = [part async for part in opened.cleaned(reading.regions, Alias(bytes(32)))]
+        async with opened(content) as read:
+            reading = await burnt_in.read_text(read)
+            parts = [part async for part in read.cleaned(reading.regions, Alias(bytes(32)))]
         words += len(ink)
         if reading.residual:
             given_up += 1

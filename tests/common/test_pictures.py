@@ -1,10 +1,7 @@
 """Images of strangers, read in a process of its own: what they are, how they are shown, their clean copy."""
 
 import io
-import tempfile
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,26 +15,14 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
-from common import dicom, pictures, rendering
+from common import dicom, rendering
 from common.deidentify import action_of
 from common.imaging import Alias, Box, Deidentification, Rendition
-from common.pictures import Picture
 from common.reasons import REASONS, NotTaken, Reason
-from common.verdict import HEAD_BYTES, kind_of
-from tests.pictured import CARRIED, a_photo, a_picture, a_scan, carried
+from tests.pictured import CARRIED, a_photo, a_picture, a_scan, carried, opened
 
 ALIAS = Alias(bytes(range(32)))
 FILES = sorted(CARRIED.rglob("*.dcm"))
-
-
-@asynccontextmanager
-async def opened(content: bytes) -> AsyncIterator[Picture]:
-    with tempfile.TemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        file.seek(0)
-        async with pictures.opened(file, kind_of(content[:HEAD_BYTES])) as picture:
-            yield picture
 
 
 async def cleaned(content: bytes, *boxes: Box) -> tuple[str, bytes, Any]:

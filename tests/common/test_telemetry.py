@@ -266,6 +266,33 @@ async def test_a_booking_and_a_race_that_is_lost_are_counted(
     ]
 
 
+async def test_a_file_that_ends_without_a_result_is_counted_with_its_reason(
+    api: Api, platform: Platform
+) -> None:
+    patient = await a_patient(api)
+    for path, function, reason in (
+        ("transcriptions", "transcribe_audio", "not_audio"),
+        ("medical-images", "analyze_image", "not_image"),
+    ):
+        log = platform.run_dir / "logs" / f"{function}.log"
+        before = log.stat().st_size
+        kind = {"transcriptions": "audio/wav", "medical-images": "image/png"}[path]
+        files = {"file": ("a file", b"neither sound nor picture" * 9, kind)}
+        answer = await api.post(f"/v1/{path}/upload", patient, files=files)
+        assert answer.status_code == 201, answer.text
+
+        def ends(log: Path = log, before: int = before) -> list[dict[str, Any]]:
+            lines = log.read_bytes()[before:].decode().splitlines()
+            return [json.loads(line) for line in lines if '"metric"' in line and "state" in line]
+
+        for _ in range(600):
+            if any(end["reason"] == reason for end in ends()):
+                break
+            await asyncio.sleep(0.05)
+        (end,) = [each for each in ends() if each["reason"] == reason]
+        assert (end["state"], end["count"]) == ("rejected", 1)
+
+
 # ---------------------------------------------------------------- Cloud Trace
 
 

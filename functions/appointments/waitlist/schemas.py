@@ -8,9 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 from common.models import Prose, Specialty
 from common.pages import PageQuery
 from common.scheduling import AppointmentType, Offer, WaitlistEntry, WaitlistStatus
-from common.schemas import ID_PATTERN, Body, Moment
-
-Id = Annotated[str, Field(pattern=ID_PATTERN)]
+from common.schemas import Body, Id, Moment
 
 
 class WaitlistJoin(Body):

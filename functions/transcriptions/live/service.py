@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
-from secrets import token_hex
 
 from starlette.requests import ClientDisconnect
 
@@ -18,7 +17,7 @@ from common import audit, crypto, findings, live, telemetry
 from common.auth import Principal
 from common.clinical import Ground
 from common.crypto import Vault
-from common.firestore import now
+from common.firestore import id_by_time, now
 from common.live import LIVE_TYPES, Heard, NotSound
 from common.outside import Failed, Refused
 from common.patients import changeable
@@ -26,10 +25,10 @@ from common.preconditions import applied
 from common.problems import NotFound, Unavailable, UnsupportedMediaType
 from common.reasons import REASONS, Reason
 from common.telemetry import Metric
-from common.transcripts import Segment, Transcription, sorted_by_time, transcriptions
+from common.transcripts import Segment, Transcription, transcriptions
 from common.uploads import UploadState, over
 
-from ..service import check_appointment, whose
+from ..service import intake
 from . import repository
 from .schemas import LiveQuery, sse
 
@@ -49,9 +48,7 @@ async def listen(
     kind = content_type.split(";")[0].strip().lower()
     if kind not in LIVE_TYPES:
         raise UnsupportedMediaType("Sound can be heard live as wav, flac, mp3, ogg, webm or l16.")
-    patient_id, ground = await whose(caller, wish.patient_id, "transcriptions.listen")
-    if wish.appointment_id is not None:
-        await check_appointment(wish.appointment_id, patient_id)
+    patient_id, ground = await intake.whose(caller, wish, "listen")
     vault = await crypto.vault_of(patient_id)
     record = _record(caller, patient_id, wish, kind)
     await applied(lambda: _begin(caller, record, ground))
@@ -74,7 +71,7 @@ def _record(caller: Principal, patient_id: str, wish: LiveQuery, kind: str) -> T
         attempts=1,
         due_time=moment + _SILENT_FOR,
     )
-    record.stored_as(transcriptions.path(f"{sorted_by_time(moment)}{token_hex(8)}"), "")
+    record.stored_as(transcriptions.path(id_by_time(moment)), "")
     return record
 
 

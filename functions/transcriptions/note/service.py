@@ -50,7 +50,7 @@ from common.uploads import UploadState
 from .. import policy
 from ..repository import newest_note, note_name
 from ..schemas import NotePublic
-from ..service import seen, shown_note
+from ..service import intake, shown_note
 from . import repository
 from .schemas import NoteDrafted, NoteSigned, NoteWritten
 
@@ -185,7 +185,7 @@ async def list_versions(
     caller: Principal, transcription_id: str, wish: PageQuery
 ) -> tuple[list[NotePublic], str | None]:
     action = "notes.read-versions"
-    record, ground = await seen(caller, transcription_id, action)
+    record, ground = await intake.seen(caller, transcription_id, action)
     if not policy.can_see_note(ground, None):
         raise await audit.refuse(caller, action, record.path, record.patient_id, Forbidden())
     event = audit.event(caller, action, record.path, record.patient_id, reason=ground)
@@ -201,7 +201,7 @@ async def _writable(
 
     With `once`, the first answer is given again to who may still see it, and noted.
     """
-    record, ground = await seen(caller, transcription_id, action)
+    record, ground = await intake.seen(caller, transcription_id, action)
     if not policy.can_write_note(ground):
         raise await audit.refuse(caller, action, record.path, record.patient_id, Forbidden())
     if once is not None and (first := await once.finished()) is not None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -12,18 +11,17 @@ import httpx
 import psutil
 import pytest
 
-from common import audit, pictures, storage
+from common import audit, storage
 from common.firestore import Batch, now
 from common.images import MedicalImage, medical_images, object_name
 from common.problems import Unavailable
 from common.storage import Bucket
 from common.uploads import MAX_ATTEMPTS
-from common.verdict import ImageKind
 from local.platform import PROJECT, Platform
 from local.ports import HOST
 from ops.replay import NotFailed, retry_image
 from tests.client import Api, Person, a_patient
-from tests.pictured import a_picture, a_scan, announce_image, put_image, worked_on
+from tests.pictured import a_picture, a_scan, announce_image, opened, put_image, worked_on
 
 Fail = Callable[[str], Awaitable[None]]
 
@@ -198,18 +196,14 @@ async def test_p35_what_vision_refuses_fails_with_its_reason(
 
 
 async def test_p13_a_reader_that_is_killed_is_not_the_files_fault(platform: Platform) -> None:
-    with tempfile.TemporaryFile() as file:
-        file.write(a_scan())
-        file.flush()
-        file.seek(0)
-        async with pictures.opened(file, ImageKind.DICOM) as picture:
+    async with opened(a_scan()) as picture:
+        await picture.examine()
+        (reader,) = [
+            each for each in psutil.Process().children() if "common.picture" in each.cmdline()
+        ]
+        reader.kill()
+        with pytest.raises(Unavailable):
             await picture.examine()
-            (reader,) = [
-                each for each in psutil.Process().children() if "common.picture" in each.cmdline()
-            ]
-            reader.kill()
-            with pytest.raises(Unavailable):
-                await picture.examine()
 
 
 async def test_an_image_that_is_deleted_before_its_file_comes_takes_nothing(

@@ -1,4 +1,4 @@
-"""Who may do what with an image. Pure: everything needed is in the arguments.
+"""Who may do what with a file that was uploaded. Pure: everything needed is in the arguments.
 
 Whether somebody may see the patient at all, and on what ground, is decided in
 `common/access.py`; here is what that ground lets them do.
@@ -6,9 +6,9 @@ Whether somebody may see the patient at all, and on what ground, is decided in
 
 from common.auth import Principal
 from common.clinical import Ground
-from common.images import MedicalImage
+from common.uploads import Upload
 
-_CARING = (Ground.CARE_TEAM, Ground.BREAK_GLASS)
+CARING = (Ground.CARE_TEAM, Ground.BREAK_GLASS)
 
 
 def can_upload(ground: Ground) -> bool:
@@ -21,12 +21,12 @@ def can_list_all(principal: Principal) -> bool:
     return principal.is_admin
 
 
-def can_delete(principal: Principal, ground: Ground, record: MedicalImage) -> bool:
-    """The doctor who uploaded it, and administrators: a patient's own image is part of the record."""
+def can_delete(principal: Principal, ground: Ground, record: Upload) -> bool:
+    """The doctor who made it, and administrators: a patient's own file is part of the record."""
     if ground is Ground.ADMIN:
         return True
-    return ground in _CARING and principal.uid == record.author_uid
+    return ground in CARING and principal.uid == record.author_uid
 
 
-def can_renew_upload(principal: Principal, record: MedicalImage) -> bool:
+def can_renew_upload(principal: Principal, record: Upload) -> bool:
     return principal.uid == record.author_uid
