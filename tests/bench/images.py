@@ -161,6 +161,8 @@ def _difference(program: str, path: Path, folder: Path) -> float | None:
     target.unlink(missing_ok=True)
     try:
         data = dicom.read(io.BytesIO(content))
+        if not dicom.has_pixels(data):
+            return None
         dicom.check_pixels(data)
         ours = rendering.rendered(data, rendering.decoded(data, 0))
     except (NotTaken, AttributeError):
@@ -252,7 +254,7 @@ async def _burnt_in(count: int = 200) -> str:
     return (
         f"Burnt-in identifiers: {words} in {count} pictures ({len(fonts)} fonts); {total} still legible"
         f" ({100 * total / words:.1f} %), {given_up} pictures given up and so not shared. Legible: {listed or 'none'}."
-        " Read by tesseract, which the stand-in uses; Cloud Vision reads more."
+        " Read by tesseract, which the stand-in uses; Cloud Vision was not tried."
     )
 
 
