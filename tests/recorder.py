@@ -244,4 +244,7 @@ def _filters(where: Any) -> tuple[tuple[str, str], ...]:
     if where.HasField("field_filter"):
         operator = StructuredQuery.FieldFilter.Operator(where.field_filter.op).name
         return ((where.field_filter.field.field_path, operator),)
+    if where.HasField("unary_filter"):
+        # An index serves a comparison with null as it serves any other.
+        return ((where.unary_filter.field.field_path, "EQUAL"),)
     return ()

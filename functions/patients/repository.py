@@ -143,10 +143,13 @@ def studies_of(patient_id: str) -> AsyncIterator[Study]:
     return studies.all_(patient_id)
 
 
-def images(patient_id: str, study_id: str | None = None) -> AsyncIterator[MedicalImage]:
-    """All that were analysed, or those of one study, the newest first."""
-    equal = {"patient_id": patient_id, "study_id": study_id, "state": UploadState.COMPLETED}
-    where: Where = [(name, "==", value) for name, value in equal.items() if value is not None]
+def images(patient_id: str, study_id: str | None) -> AsyncIterator[MedicalImage]:
+    """Those of a study that were analysed, or of none, the newest first."""
+    where: Where = [
+        ("patient_id", "==", patient_id),
+        ("study_id", "==", study_id),
+        ("state", "==", UploadState.COMPLETED),
+    ]
     return medical_images.all_(where=where, order=[("create_time", "DESCENDING")])
 
 

@@ -396,11 +396,10 @@ async def _images(
         people |= {image.author_uid for image, _ in found}
         if found:
             yield fhir.of_study(patient.id, study, private, found)
-    async for image in repository.images(patient.id):
-        if image.study_id is None:
-            people.add(image.author_uid)
-            name = vault.open(image.path, "file_name", image.sealed["file_name"])
-            yield fhir.of_image(image, _metadata(image, vault), name)
+    async for image in repository.images(patient.id, None):
+        people.add(image.author_uid)
+        name = vault.open(image.path, "file_name", image.sealed["file_name"])
+        yield fhir.of_image(image, _metadata(image, vault), name)
 
 
 def _metadata(image: MedicalImage, vault: Vault) -> ImageMetadata:

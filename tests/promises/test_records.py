@@ -6,6 +6,7 @@ import secrets
 from typing import Any
 
 import grpc
+from google.cloud.firestore_v1.types.query import StructuredQuery
 
 from common.audit import audit_events
 from local.platform import Platform
@@ -23,7 +24,7 @@ from tests.client import (
 )
 from tests.conftest import found_in_logs
 from tests.indexes import is_declared
-from tests.recorder import Recorder, Shape
+from tests.recorder import Recorder, Shape, shape_of
 
 
 async def test_p16_every_combination_of_filters_has_a_declared_index(
@@ -80,6 +81,14 @@ def test_p16_the_check_sees_a_missing_index() -> None:
     assert not is_declared(by_city)
     assert not is_declared(anywhere)
     assert not is_declared(two_arrays)
+
+
+def test_p16_a_comparison_with_null_is_a_filter_too() -> None:
+    query = StructuredQuery.pb()()
+    query.from_.add(collection_id="medical_images")
+    query.where.unary_filter.field.field_path = "study_id"
+    query.where.unary_filter.op = StructuredQuery.UnaryFilter.Operator.IS_NULL
+    assert shape_of(query).filters == (("study_id", "EQUAL"),)
 
 
 async def test_p22_without_its_audit_event_an_access_does_not_happen(
