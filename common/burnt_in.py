@@ -1,4 +1,8 @@
-"""Text in an image's pixels: found by Cloud Vision, blacked out in every frame, and looked for again."""
+"""Text in an image's pixels: found by Cloud Vision, blacked out in every frame, and looked for again.
+
+Beside what Vision reads goes what only looks like lettering (common/lettering.py): a name that no
+reader makes out may be one that a person does.
+"""
 
 from dataclasses import dataclass, field
 
@@ -20,6 +24,8 @@ class Reading:
     words: list[Word] = field(default_factory=list)
     regions: list[Box] = field(default_factory=list)
     """To be blacked out."""
+    unread: int = 0
+    """Of these, rows of lettering that nobody could read."""
     passes: int = 0
     residual: int = 0
     frames: int = 0
@@ -27,24 +33,30 @@ class Reading:
     """The middle frame, with these regions black."""
 
 
-async def read_text(picture: Picture) -> Reading:
+async def read_text(picture: Picture, beside: list[Box]) -> Reading:
     """Look for text, black it out, and look again, until none is left or it is of no use.
 
-    Raises `Failed`, `Refused`.
+    `beside` is where there is no image, as the file itself says: it goes unread. Raises `Failed`, `Refused`.
     """
-    found = Reading()
+    found = Reading(regions=list(beside))
+    text: list[Box] = []
     for attempt in range(_PASSES + 1):
         seen = [each async for each in picture.readable(found.regions)]
         words = await vision.read(seen)
         if attempt == 0:
             found.words, found.frames = words, len(seen)
         left = [word.box for word in words if _is_to_go(word, attempt)]
+        rows = _lettering(seen, words)
         found.middle = _middle(seen)
         found.residual = len(left)
+        left += rows
         if not left or attempt == _PASSES:
             break
+        unread = [row for row in rows if not any(_is_within(word.box, row) for word in words)]
+        found.unread += len(_merged(unread))
         grown = [_grown(box, _GROWTH * attempt) for box in left]
-        found.regions = _merged([*found.regions, *grown])
+        text = _merged([*text, *grown])
+        found.regions = [*beside, *text]
         found.passes = attempt + 1
     return found
 
@@ -52,6 +64,21 @@ async def read_text(picture: Picture) -> Reading:
 def _is_to_go(word: Word, attempt: int) -> bool:
     """At first all but markers of side. Later single characters may stay: they are nobody, and mostly nothing."""
     return not word.is_marker and (attempt == 0 or sum(map(str.isalnum, word.text)) > 1)
+
+
+def _lettering(seen: list[Readable], words: list[Word]) -> list[Box]:
+    """Rows of it, but for markers of side."""
+    markers = [word.box for word in words if word.is_marker]
+    rows = [row for each in seen for row in each.lettering]
+    return [row for row in rows if not any(_is_within(marker, row) for marker in markers)]
+
+
+def _is_within(box: Box, other: Box) -> bool:
+    """For the most part."""
+    across = min(box.right, other.right) - max(box.left, other.left)
+    down = min(box.bottom, other.bottom) - max(box.top, other.top)
+    size = (box.right - box.left) * (box.bottom - box.top)
+    return across > 0 and down > 0 and 2 * across * down >= size
 
 
 def _middle(seen: list[Readable]) -> bytes | None:

@@ -8,9 +8,10 @@ import io
 import zlib
 from collections.abc import Iterator
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any, BinaryIO
 
-from common.imaging import ImageMetadata
+from common.imaging import Box, ImageMetadata
 from common.reasons import NotTaken, Reason
 
 MOST_INFLATED = 1 << 30
@@ -23,6 +24,7 @@ DEEPEST = 16
 MOST_ELEMENTS = 500_000
 MOST_FRAME_PIXELS = 100_000_000
 MOST_FRAMES = 20_000
+_MOST_REGIONS = 16
 MOST_DECODED = 4_000_000_000
 """Bytes of all frames together; they are decoded one at a time."""
 
@@ -181,15 +183,18 @@ def check_pixels(data: Any) -> None:
         raise NotTaken(Reason.TOO_MANY_PIXELS)
     name = next(name for name in PIXELS if name in data)
     stored = len(data[name].value or b"")
-    expected = _expected_bytes(rows * columns * frames, samples, allocated, data)
-    if not is_encapsulated(data) and stored < expected:
+    if not is_encapsulated(data) and stored < expected_bytes(data):
         raise NotTaken(Reason.TRUNCATED)
 
 
-def _expected_bytes(pixels: int, samples: int, allocated: int, data: Any) -> int:
+def expected_bytes(data: Any) -> int:
+    """Of all frames, uncompressed; more may follow, which is no picture."""
+    pixels = int(data.Rows) * int(data.Columns) * frame_count(data)
     if str(data.get("PhotometricInterpretation", "")).upper() == "YBR_FULL_422":
         return pixels * 2
-    return pixels * samples * allocated // 8
+    return -(
+        -pixels * int(data.get("SamplesPerPixel") or 1) * int(data.get("BitsAllocated") or 8) // 8
+    )
 
 
 def is_encapsulated(data: Any) -> bool:
@@ -200,6 +205,43 @@ def is_encapsulated(data: Any) -> bool:
         return bool(syntax.is_encapsulated)
     except ValueError:  # a private syntax: encapsulated, or its frames could not be told apart
         return True
+
+
+def surroundings_of(data: Any) -> list[Box]:
+    """All that lies outside of its ultrasound regions (PS3.3 C.8.5.5.1), as boxes beside each other.
+
+    None where it has no regions, or one that is none.
+    """
+    regions = []
+    for item in data.get("SequenceOfUltrasoundRegions") or []:
+        corners = [
+            _whole(item, f"RegionLocation{name}") for name in ("MinX0", "MinY0", "MaxX1", "MaxY1")
+        ]
+        left, top, right, bottom = (-1 if each is None else each for each in corners)
+        if not (0 <= left < right < int(data.Columns) and 0 <= top < bottom < int(data.Rows)):
+            return []
+        regions.append(Box(left=left, top=top, right=right + 1, bottom=bottom + 1))
+    if not 0 < len(regions) <= _MOST_REGIONS:
+        return []
+    return _around(regions, int(data.Columns), int(data.Rows))
+
+
+def _around(regions: list[Box], wide: int, high: int) -> list[Box]:
+    """In bands from top to bottom: in each, what is not in a region."""
+    levels = sorted({0, high, *(y for each in regions for y in (each.top, each.bottom))})
+    found = []
+    for top, bottom in pairwise(levels):
+        at = 0
+        for region in sorted(
+            (each for each in regions if each.top <= top and bottom <= each.bottom),
+            key=lambda each: each.left,
+        ):
+            if region.left > at:
+                found.append(Box(left=at, top=top, right=region.left, bottom=bottom))
+            at = max(at, region.right)
+        if at < wide:
+            found.append(Box(left=at, top=top, right=wide, bottom=bottom))
+    return found
 
 
 # ---------------------------------------------------------------- metadata

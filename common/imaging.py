@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import math
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -80,6 +81,15 @@ class Box(BaseModel):
     right: int
     bottom: int
 
+    def scaled(self, by: float) -> "Box":
+        """The least box of whole pixels that holds this one, in a picture of another size."""
+        return Box(
+            left=int(self.left * by),
+            top=int(self.top * by),
+            right=math.ceil(self.right * by),
+            bottom=math.ceil(self.bottom * by),
+        )
+
 
 class FoundText(BaseModel):
     text: str
@@ -128,6 +138,8 @@ class DeidentificationReport(BaseModel):
     """Private attributes that were dropped."""
     regions: list[Box] = []
     """Blacked out in every frame."""
+    unread_count: int = 0
+    """Of these, those that look like lettering which nobody could read."""
     frames_read: int = 0
     passes: int = 0
     """How often the text was blacked out and read again."""

@@ -125,6 +125,10 @@ class Photo:
     def identifying(self) -> list[str]:
         return sorted(_tags_of(self._file))
 
+    def surroundings(self) -> list[Box]:
+        """A photograph says nothing of it."""
+        return []
+
     def _clean(self, frame: int, boxes: list[Box]) -> Image.Image:
         return Image.fromarray(self.burnt_out(self.stored(frame), boxes))
 

@@ -10,7 +10,7 @@ length, and so many bytes.
     E  the end, as JSON
 
     {"do": "examine"}                  the renditions; what the image is
-    {"do": "read", "boxes": […]}       pictures in which to look for text, with these regions black
+    {"do": "read", "boxes": […]}       pictures in which to look for text, with these regions black; where lettering seems to be
     {"do": "clean", "boxes": […], "secret": "…"}   the copy without identifiers
 """
 
@@ -56,6 +56,8 @@ class Source(Protocol):
 
     def identifying(self) -> list[str]: ...
 
+    def surroundings(self) -> list[Box]: ...
+
 
 class Answers:
     def __init__(self, to: BinaryIO) -> None:
@@ -97,6 +99,7 @@ def examine(source: Source, to: Answers) -> dict[str, Any]:
         "metadata": source.metadata().model_dump(mode="json"),
         "patient": getattr(source, "patient", dict)(),
         "identifying": source.identifying(),
+        "surroundings": [box.model_dump() for box in source.surroundings()],
         "renditions": [],
         "quality": None,
     }
@@ -123,7 +126,7 @@ def examine(source: Source, to: Answers) -> dict[str, Any]:
 
 
 def read(source: Source, boxes: list[Box], to: Answers) -> dict[str, Any]:
-    """Send what is to be read; a picture's `scale` is its size to the frame's."""
+    """Send what is to be read; a picture's `scale` is its size to the frame's, `lettering` is in pixels of the frame."""
     from common import rendering
 
     if not source.has_pixels:
@@ -135,13 +138,13 @@ def read(source: Source, boxes: list[Box], to: Answers) -> dict[str, Any]:
     for frame in range(source.frame_count) if is_some else frames:
         shown = source.shown(source.burnt_out(source.stored(frame), boxes), frame)
         if frame in frames:
-            _send(shown, to, frame, is_middle=frame == middle)
+            _send(shown, to, frame, boxes, is_middle=frame == middle)
         if is_some:
             bright = _together(bright, shown, "maximum")
             dark = _together(dark, shown, "minimum")
     for projection in (bright, dark):
         if projection is not None:
-            _send(projection, to, None)
+            _send(projection, to, None, boxes)
     return {}
 
 
@@ -155,13 +158,25 @@ def _together(before: Any, shown: Any, how: str) -> Any:
     return getattr(numpy, how)(before, shown)
 
 
-def _send(shown: Any, to: Answers, frame: int | None, *, is_middle: bool = False) -> None:
-    from common import rendering
+def _send(
+    shown: Any, to: Answers, frame: int | None, black: list[Box], *, is_middle: bool = False
+) -> None:
+    import numpy
+
+    from common import lettering, rendering
 
     whole = rendering.picture(shown)
     image = rendering.scaled(whole, READ_SIDE)
     scale = image.width / whole.width
-    to.picture(image, "frame", frame=frame, scale=scale, is_middle=is_middle)
+    rows = lettering.find(numpy.asarray(image), [box.scaled(scale) for box in black])
+    to.picture(
+        image,
+        "frame",
+        frame=frame,
+        scale=scale,
+        is_middle=is_middle,
+        lettering=[row.scaled(1 / scale).model_dump() for row in rows],
+    )
 
 
 def clean(source: Source, boxes: list[Box], alias: Alias, to: Answers) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +31,8 @@ class Examined:
     """Whom the file names: `name`, `birth_date` and `sex` as DICOM writes them."""
     identifying: list[str]
     """Keywords of attributes that hold what identifies somebody."""
+    surroundings: list[Box]
+    """What lies outside of the image proper, as the file says."""
     renditions: dict[Rendition, bytes]
     quality: Quality | None
 
@@ -45,6 +47,8 @@ class Readable:
     scale: float
     """Its size to the frame's."""
     is_middle: bool
+    lettering: list[Box] = field(default_factory=list)
+    """Where something looks like text, in pixels of the frame."""
 
 
 class Picture:
@@ -68,6 +72,7 @@ class Picture:
             metadata=ImageMetadata.model_validate(found["metadata"]),
             patient=found["patient"],
             identifying=found["identifying"],
+            surroundings=[Box.model_validate(box) for box in found["surroundings"]],
             renditions=renditions,
             quality=Quality.model_validate(found["quality"]) if found["quality"] else None,
         )
@@ -76,7 +81,13 @@ class Picture:
         """What is to be read, with these regions black, picture by picture."""
         async for name, content in self._named({"do": "read", "boxes": _plain(boxes)}):
             if name is not None:
-                yield Readable(content, name["frame"], name["scale"], name["is_middle"])
+                yield Readable(
+                    content,
+                    name["frame"],
+                    name["scale"],
+                    name["is_middle"],
+                    [Box.model_validate(box) for box in name["lettering"]],
+                )
 
     async def cleaned(self, boxes: list[Box], alias: Alias) -> AsyncIterator[bytes]:
         """The copy without identifiers; its type comes first, as if it were content.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 from PIL import Image
 
-from common.dicom import group
+from common.dicom import group, is_encapsulated
 from common.imaging import Quality
 from common.reasons import NotTaken, Reason
 
@@ -22,19 +22,38 @@ _SHEET_CELL = 256
 Array = Any
 """numpy's, rows × columns or rows × columns × 3."""
 
+_MOST_VALUES = 1 << 16
+
 
 def decoded(data: Any, frame: int) -> Array:
     """One frame's stored values; YBR becomes RGB. Raises `NotTaken`."""
     from pydicom.pixels.utils import pixel_array
 
     try:
-        return pixel_array(data, index=frame, raw=False)
+        values = pixel_array(data, index=frame, raw=False)
     except MemoryError:
         raise NotTaken(Reason.TOO_MANY_PIXELS) from None
     except Exception as error:  # noqa: BLE001 - each decoder has its own
         text = str(error).lower()
         is_short = isinstance(error, EOFError) or "bytes of pixel data is less" in text
         raise NotTaken(Reason.TRUNCATED if is_short else Reason.UNREADABLE_IMAGE) from None
+    return values if is_encapsulated(data) else own_bits(data, values)
+
+
+def own_bits(data: Any, values: Array) -> Array:
+    """Stored values without the bits that the image does not use: overlays of old files lie in them (PS3.5, 8.1.1)."""
+    allocated = 8 * values.dtype.itemsize
+    try:
+        unused = allocated - 1 - int(data.HighBit)
+    except (AttributeError, TypeError, ValueError):
+        return values
+    if values.dtype.kind not in "iu" or data.get("BitsAllocated") != allocated:
+        return values
+    if not 0 < unused < allocated or not values.size:
+        return values
+    if values.dtype.kind == "u" and not int(values.max()) >> (allocated - unused):
+        return values
+    return (values << unused) >> unused
 
 
 def rendered(data: Any, values: Array, frame: int = 0) -> Array:
@@ -66,10 +85,23 @@ def _to_bytes(values: Array, bits: int) -> Array:
 
 
 def _grey(data: Any, values: Array, frame: int) -> Array:
-    from pydicom.pixels.processing import apply_modality_lut
-
     if int(data.get("BitsAllocated") or 8) == 1:
         return (values > 0).astype("uint8") * 255
+    if values.dtype.kind not in "iu" or not values.size or "PixelPaddingValue" in data:
+        return _toned(
+            data, values, frame
+        )  # without a window padding is told by which values there are
+    low, high = int(values.min()), int(values.max())
+    if high - low >= min(_MOST_VALUES, values.size):
+        return _toned(data, values, frame)
+    # Each value once, not each pixel: of a mammogram's millions there are a few thousand.
+    domain = numpy.arange(low, high + 1, dtype=values.dtype)
+    return _toned(data, domain, frame)[values if low == 0 else values.astype("int64") - low]
+
+
+def _toned(data: Any, values: Array, frame: int) -> Array:
+    from pydicom.pixels.processing import apply_modality_lut
+
     is_padding = _padding(data, values)
     rescale = group(data, frame, "PixelValueTransformationSequence") or data
     real = apply_modality_lut(values, rescale).astype(numpy.float64)

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy
 
-from common import deidentify, dicom, rendering
+from common import codestreams, deidentify, dicom, rendering
 from common.imaging import Alias, Box, DeidentificationReport, ImageMetadata
 from common.imaging import Deidentification as Status
 from common.reasons import NotTaken, Reason
@@ -58,18 +58,15 @@ class Scan:
     ) -> tuple[str, Iterator[bytes], DeidentificationReport]:
         """Its type, its content, and what was done; neither for a document, which can't be cleaned.
 
-        Frames stay as they were encoded unless something is blacked out; then they are stored
-        without compression, explicit little endian.
+        Frames stay as they were encoded, without notes, unless something is blacked out or nobody knows
+        what is in them; then they are stored without compression, explicit little endian.
         """
         if _DOCUMENT in self._data:
             report = DeidentificationReport(status=Status.DOCUMENT, profile=deidentify.METHOD)
             return "", iter(()), report
         clean = self._without_pixels()
         done = deidentify.deidentify(clean, alias, has_pixels=self.has_pixels)
-        if self._is_kept(boxes):
-            syntax, pixels = self._syntax(), self._as_encoded()
-        else:
-            syntax, pixels = _EXPLICIT, self._anew(clean, boxes)
+        syntax, pixels = self._pixels(clean, boxes)
         report = DeidentificationReport(
             status=Status.DONE,
             profile=deidentify.METHOD,
@@ -89,6 +86,10 @@ class Scan:
             }
         )
 
+    def surroundings(self) -> list[Box]:
+        """What lies outside of an ultrasound's regions, where the machine writes whose image it is."""
+        return dicom.surroundings_of(self._data) if self.has_pixels else []
+
     def _without_pixels(self) -> Any:
         """A copy, but for what is large."""
         kept = {name: self._data[name] for name in dicom.PIXELS if name in self._data}
@@ -106,31 +107,49 @@ class Scan:
             _swap_words(clean)
         return clean
 
-    def _syntax(self) -> str:
-        """As it is, where it is compressed."""
-        return str(self._data.file_meta.TransferSyntaxUID) if self._is_compressed() else _EXPLICIT
-
-    def _is_compressed(self) -> bool:
-        return self.has_pixels and dicom.is_encapsulated(self._data)
-
-    def _is_kept(self, boxes: list[Box]) -> bool:
-        return not self.has_pixels or (not boxes and _is_little_endian(self._data))
-
-    def _as_encoded(self) -> Iterator[bytes]:
-        for name in dicom.PIXELS:
-            if name not in self._data:
-                continue
-            element = self._data[name]
-            value = memoryview(element.value)
-            if self._is_compressed():
-                yield _begin(element.tag, "OB", _UNDEFINED)
-                yield from _cut(value)
-                yield struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
+    def _pixels(self, clean: Any, boxes: list[Box]) -> tuple[str, Iterator[bytes]]:
+        """The transfer syntax and the pixel data's element."""
+        if not self.has_pixels:
+            return _EXPLICIT, iter(())
+        if not boxes and dicom.is_encapsulated(self._data):
+            try:
+                frames = self._plain_frames()
+            except codestreams.NotUnderstood:
+                pass
             else:
-                vr = element.VR if element.VR in ("OB", "OW", "OF", "OD") else "OW"
-                yield _begin(element.tag, vr, len(value) + len(value) % 2)
-                yield from _cut(value)
-                yield b"\0" * (len(value) % 2)
+                return str(self._data.file_meta.TransferSyntaxUID), _encapsulated(frames)
+        if boxes or dicom.is_encapsulated(self._data) or not _is_little_endian(self._data):
+            return _EXPLICIT, self._anew(clean, boxes)
+        return _EXPLICIT, self._as_stored()
+
+    def _plain_frames(self) -> list[bytes]:
+        """The compressed frames. Raises `NotUnderstood`."""
+        from pydicom.encaps import generate_frames
+
+        try:
+            frames = generate_frames(self._data.PixelData, number_of_frames=self.frame_count)
+            return [codestreams.plain(frame) for frame in frames]
+        except ValueError:  # fragments that can't be told apart
+            raise codestreams.NotUnderstood from None
+
+    def _as_stored(self) -> Iterator[bytes]:
+        """The frames' bytes and no more, of each value only the bits that are the image's."""
+        name = next(name for name in dicom.PIXELS if name in self._data)
+        element = self._data[name]
+        value = memoryview(element.value)[: dicom.expected_bytes(self._data)]
+        vr = element.VR if element.VR in ("OB", "OW", "OF", "OD") else "OW"
+        yield _begin(element.tag, vr, len(value) + len(value) % 2)
+        for piece in _cut(value):
+            yield self._own_bits(piece) if name == "PixelData" else piece
+        yield b"\0" * (len(value) % 2)
+
+    def _own_bits(self, piece: bytes) -> bytes:
+        allocated = int(self._data.get("BitsAllocated") or 8)
+        if allocated not in (8, 16, 32):
+            return piece
+        kind = "i" if self._data.get("PixelRepresentation") == 1 else "u"
+        values = numpy.frombuffer(piece, f"<{kind}{allocated // 8}")
+        return bytes(rendering.own_bits(self._data, values).tobytes())
 
     def _anew(self, clean: Any, boxes: list[Box]) -> Iterator[bytes]:
         """The frames, decoded and blacked out; `clean` is made to describe them."""
@@ -202,6 +221,19 @@ def _written(data: Any, syntax: str, pixels: Iterator[bytes]) -> Iterator[bytes]
     yield from _cut(memoryview(body.getvalue()))
     yield first
     yield from pixels
+
+
+def _encapsulated(frames: list[bytes]) -> Iterator[bytes]:
+    """Pixel data of undefined length: an empty offset table, each frame as one item (PS3.5, A.4)."""
+    from pydicom.tag import Tag
+
+    yield _begin(Tag("PixelData"), "OB", _UNDEFINED)
+    yield struct.pack("<HHL", 0xFFFE, 0xE000, 0)
+    for frame in frames:
+        yield struct.pack("<HHL", 0xFFFE, 0xE000, len(frame) + len(frame) % 2)
+        yield from _cut(memoryview(frame))
+        yield b"\0" * (len(frame) % 2)
+    yield struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
 
 
 def _begin(tag: Any, vr: str, length: int) -> bytes:

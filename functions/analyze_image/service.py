@@ -151,7 +151,7 @@ class _Work:
         self, picture: Picture, examined: Examined, alias: Alias, vault: Vault
     ) -> ImageAnalysis:
         try:
-            reading = await burnt_in.read_text(picture)
+            reading = await burnt_in.read_text(picture, examined.surroundings)
             await self._tell(_READ)
             report = await self._clean(picture, reading, alias)
             await self._tell(_CLEANED)
@@ -208,6 +208,7 @@ class _Work:
         report = picture.report.model_copy(
             update={
                 "regions": reading.regions,
+                "unread_count": reading.unread,
                 "frames_read": reading.frames,
                 "passes": reading.passes,
                 "residual_count": reading.residual,

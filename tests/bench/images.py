@@ -33,6 +33,8 @@ _FONTS = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts")
 _WORDS = ("GARCIA^MARIA", "Müller, Anna", "MRN 4471882", "1984-03-12", "DOB 12.03.1984", "St. Mary")
 _SIZES = (10, 12, 16, 22, 32)
 _CONTRASTS = (255, 190, 130)
+_VISIBLE = 25
+"""By how much ink must differ from what is below it to be seen."""
 _LEFT = 0.35
 """The share of a word's ink that must be left for it to count as legible."""
 
@@ -237,7 +239,7 @@ async def _burnt_in(count: int = 200) -> str:
         picture, ink = _drawn(chance, fonts, size, contrast, ground)
         content = a_scan(picture, WindowCenter=128, WindowWidth=256)
         async with opened(content) as read:
-            reading = await burnt_in.read_text(read)
+            reading = await burnt_in.read_text(read, [])
             parts = [part async for part in read.cleaned(reading.regions, Alias(bytes(32)))]
         words += len(ink)
         if reading.residual:
@@ -286,9 +288,11 @@ def _drawn(
         ImageDraw.Draw(layer).text(at, chance.choice(_WORDS), font=font, fill=255)
         mask = numpy.asarray(layer) > 128
         pixels = numpy.array(picture)
+        visible = mask & (abs(pixels.astype(int) - tone) >= _VISIBLE)
         pixels[mask] = tone
         picture = Image.fromarray(pixels)
-        ink.append(mask)
+        if visible.sum() >= _LEFT * mask.sum():  # else it is white on bone, and nobody reads it
+            ink.append(visible)
     return picture, ink
 
 

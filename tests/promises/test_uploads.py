@@ -32,6 +32,7 @@ from local.ports import HOST
 from ops.replay import replay
 from tests import sounds
 from tests.client import Api, Person, a_listed_doctor, a_patient, admit
+from tests.processes import quiet, until, worker
 from tests.recorded import (
     FINAL,
     a_transcription,
@@ -93,15 +94,6 @@ async def _tell_clamd(platform: Platform, mode: str) -> None:
 async def current(transcription_id: str) -> Transcription:
     found = await transcriptions.get(transcription_id)
     assert found is not None
-    return found
-
-
-async def until(what: Any, within: float = 40) -> Any:
-    """What `what` gives, once that is true."""
-    deadline = time.monotonic() + within
-    while not (found := await what()):
-        assert time.monotonic() < deadline, "it did not come to that"
-        await asyncio.sleep(0.1)
     return found
 
 
@@ -279,7 +271,7 @@ def _lies() -> dict[str, tuple[bytes, str]]:
 async def test_p30_p33_a_file_that_lies_is_rejected_with_a_reason_and_harms_nobody(
     api: Api, doctor: Person, patient: Person, platform: Platform, figure: Any
 ) -> None:
-    before = _worker(platform, "transcribe_audio").pid
+    before = worker(platform, "transcribe_audio").pid
     refused = 0
     for name, (content, reason) in _lies().items():
         status = await ended(api, doctor, await upload(api, doctor, patient, content))
@@ -287,7 +279,7 @@ async def test_p30_p33_a_file_that_lies_is_rejected_with_a_reason_and_harms_nobo
         assert status["reason"] in (reason, "unreadable_audio"), (name, status)
         assert status["detail"]
         refused += 1
-    assert _worker(platform, "transcribe_audio").pid == before
+    assert worker(platform, "transcribe_audio").pid == before
     figure("promoted", 0)
     assert refused == len(_lies())
 
@@ -490,24 +482,13 @@ async def test_p27_what_failed_for_a_while_is_taken_when_it_is_replayed(
 async def test_p28_what_is_made_of_an_upload_triggers_nothing_more(
     api: Api, doctor: Person, patient: Person, platform: Platform, figure: Any
 ) -> None:
-    def requests() -> int:
-        names = ("transcribe_audio", "store_transcript")
-        logs = [platform.run_dir / "logs" / f"{name}.log" for name in names]
-        return sum(log.read_text().count('"route": "/"') for log in logs)
-
-    async def is_quiet() -> bool:
-        before = requests()
-        await asyncio.sleep(1)
-        return requests() == before
-
+    functions = ("transcribe_audio", "store_transcript")
     counts = []
     for _ in range(2):
-        await until(is_quiet)  # what earlier tests had set off
-        before = requests()
+        before = await quiet(platform, *functions)  # what earlier tests had set off
         id = await upload(api, doctor, patient, a_visit())
         assert (await ended(api, doctor, id))["state"] == "completed"
-        await asyncio.sleep(1)  # whatever it might trigger would have come
-        counts.append(requests() - before)
+        counts.append(await quiet(platform, *functions) - before)
     figure("invocations per upload", counts)
     assert counts == [2, 2]
     left = await storage.find_all(Bucket.RESULTS, f"transcripts/{patient.uid}/{id}")
@@ -516,13 +497,6 @@ async def test_p28_what_is_made_of_an_upload_triggers_nothing_more(
 
 
 # ---------------------------------------------------------------- promise 13
-
-
-def _worker(platform: Platform, function: str) -> psutil.Process:
-    """The process that serves a function's requests."""
-    found = next(each for each in platform.children.processes if each.name == function)
-    (serving,) = psutil.Process(found.popen.pid).children()
-    return serving
 
 
 @pytest.mark.parametrize("moment", ["checking", "begun", "storing"])
@@ -544,7 +518,7 @@ async def test_p13_a_function_that_is_killed_leaves_what_goes_on(
         return found.state is state or found.state.is_final
 
     await until(has_come)
-    os.kill(_worker(platform, function).pid, signal.SIGKILL)
+    os.kill(worker(platform, function).pid, signal.SIGKILL)
     status = await ended(api, doctor, id, within=90)
     figure(f"killed while {moment}", status["state"])
     assert status["state"] == "completed"

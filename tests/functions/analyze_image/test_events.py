@@ -22,6 +22,8 @@ from local.ports import HOST
 from ops.replay import NotFailed, retry_image
 from tests.client import Api, Person, a_patient
 from tests.pictured import a_picture, a_scan, announce_image, opened, put_image, worked_on
+from tests.processes import quiet, until, worker
+from tests.recorder import Recorder
 
 Fail = Callable[[str], Awaitable[None]]
 
@@ -48,14 +50,6 @@ async def record(id: str) -> MedicalImage:
     found = await medical_images.get(id)
     assert found is not None
     return found
-
-
-async def until(what: Callable[[], Awaitable[Any]]) -> None:
-    for _ in range(600):
-        if await what():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("it did not come to that")
 
 
 async def deliver(platform: Platform, name: str, generation: int, message: str) -> int:
@@ -204,6 +198,59 @@ async def test_p13_a_reader_that_is_killed_is_not_the_files_fault(platform: Plat
         reader.kill()
         with pytest.raises(Unavailable):
             await picture.examine()
+
+
+@pytest.mark.parametrize("step", ["claimed", "shown", "read", "cleaned", "completed"])
+async def test_p13_an_image_whose_worker_is_killed_at_any_step_is_analysed_once(
+    api: Api, platform: Platform, patient: Person, recorder: Recorder, step: str, figure: Any
+) -> None:
+    """kill -9 while the step's commit is on its way; Pub/Sub delivers again, and it ends once."""
+    scan = a_scan(a_picture("García"))
+    announced = await announce_image(api, patient, patient, size_bytes=len(scan))
+    id = announced["image"]["image_id"]
+    wanted = {"shown": 30, "read": 60, "cleaned": 80, "completed": 100}
+
+    def is_the_step(commit: Any) -> bool:
+        for write in commit.writes:
+            if write.update.name.endswith(f"medical_images/{id}"):
+                fields = write.update.fields
+                if step == "claimed":
+                    return "claimed_by" in fields
+                return bool(fields["progress"].integer_value == wanted[step])
+        return False
+
+    with recorder.held("Commit", is_the_step) as held:
+        name = object_name(patient.uid, id)
+        await storage.create(Bucket.UPLOADS, name, scan, "application/dicom")
+        await held.met()
+        worker(platform, "analyze_image").kill()
+    image = await worked_on(api, patient, id)
+    figure(f"killed while {step}", image["state"])
+    assert (image["state"], image["deidentification"]) == ("completed", "done")
+    events = await audit.audit_events.find(
+        where=[
+            ("resource", "==", (await record(id)).path),
+            ("action", "==", "medical-images.store"),
+        ],
+        limit=5,
+    )
+    assert len(events) == 1
+    names = set(await storage.find_all(Bucket.PREVIEWS, name))
+    assert names == {f"{name}/preview.png", f"{name}/thumbnail.png"}
+
+
+async def test_p28_what_is_made_of_an_image_triggers_nothing_more(
+    api: Api, platform: Platform, patient: Person, figure: Any
+) -> None:
+    functions = ("analyze_image", "transcribe_audio", "store_transcript")
+    counts = []
+    for _ in range(2):
+        before = await quiet(platform, *functions)
+        id = await put_image(api, patient, patient, a_scan())
+        assert (await worked_on(api, patient, id))["state"] == "completed"
+        counts.append(await quiet(platform, *functions) - before)
+    figure("invocations per image", counts)
+    assert counts == [1, 1]
 
 
 async def test_an_image_that_is_deleted_before_its_file_comes_takes_nothing(
