@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev seed test coverage promises check commits api-changes plan deploy bench lock
+.PHONY: help setup dev seed test coverage promises check commits api-changes plan deploy bench stress lock
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -58,6 +58,9 @@ deploy: setup  ## Deploy to ENV; it shows what changes, and asks in production
 
 bench: setup  ## Measure the budgets, as ratios, side by side
 	@$(RUN) -m tests.bench
+
+stress: setup  ## Try to break it, for a minute (ARGS="--seconds 600" for longer)
+	@$(RUN) -m tests.stress $(ARGS)
 
 lock: setup  ## Pin requirements.txt, requirements-dev.txt and local/package-lock.json anew
 	@$(RUN) -m pip install --quiet --target .healthhub/uv uv

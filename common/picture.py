@@ -20,7 +20,8 @@ import os
 import resource
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, BinaryIO, Protocol
 
 from common.imaging import Alias, Box, ImageMetadata, Rendition
@@ -201,6 +202,18 @@ def obey(source: Source, command: Any, to: Answers) -> dict[str, Any]:
     raise ValueError("no such command")
 
 
+def attempted(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What it finds, or the reason why it does not, whatever a hostile file does to the libraries."""
+    try:
+        return work()
+    except NotTaken as refused:
+        return {"error": refused.reason}
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 - a panic of a decoder that is written in Rust is no Exception
+        return {"error": Reason.UNREADABLE_IMAGE}
+
+
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     # The soft limit is told by SIGXCPU, so that SIGKILL always means somebody else.
@@ -210,17 +223,14 @@ def main() -> None:
     kind, descriptor = sys.argv[1:]
     file = os.fdopen(int(descriptor), "rb")
     source: Source | None = None
+
+    def answer(command: bytes) -> dict[str, Any]:
+        nonlocal source
+        source = source or opened(ImageKind(kind), file)
+        return obey(source, json.loads(command), to)
+
     for line in sys.stdin.buffer:
-        try:
-            source = source or opened(ImageKind(kind), file)
-            found = obey(source, json.loads(line), to)
-        except NotTaken as refused:
-            found = {"error": refused.reason}
-        except (RecursionError, MemoryError):
-            found = {"error": Reason.UNREADABLE_IMAGE}
-        except Exception:  # noqa: BLE001 - whatever a hostile file does to the libraries
-            found = {"error": Reason.UNREADABLE_IMAGE}
-        to.end(found)
+        to.end(attempted(partial(answer, line)))
 
 
 if __name__ == "__main__":

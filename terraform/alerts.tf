@@ -37,6 +37,11 @@ locals {
     name => "logging_googleapis_com:user_${name}${metric.kind == "count" ? "" : "_sum"}{${local.on_run}}"
   }
 
+  images = {
+    for end, label in { failed = "state", completed = "state", text_left = "deidentification" } :
+    end => "logging_googleapis_com:user_images_sum{${local.on_run},${label}='${end}'}"
+  }
+
   # ---------------------------------------------------------------- objectives
 
   availability_goal = 0.999
@@ -176,15 +181,47 @@ locals {
       stuck_work = {
         title    = "Work stands still"
         severity = "WARNING"
-        means    = "The sweep had to begin more than five recordings anew within an hour: workers are killed, word of files is lost, or recognitions come to nothing."
+        means    = "The sweep had to begin more than five recordings or images anew within an hour: workers are killed, word of files is lost, or recognitions come to nothing."
         steps = [
-          "Read the log lines of transcribe_audio and store_transcript: killed for memory, or out of time?",
+          "Read the log lines of transcribe_audio, store_transcript and analyze_image: killed for memory, or out of time?",
           "See whether the bucket still tells Pub/Sub of new files (`gcloud storage buckets notifications list`).",
-          "What was begun five times is `failed` with a reason: `python -m ops retry-transcription <id>` when mended.",
+          "What was begun five times is `failed` with a reason: `python -m ops retry-transcription <id>` or `retry-image <id>` when mended.",
         ]
         conditions = {
           "more than five in an hour" = {
             query = "sum(increase(${local.rose["stuck_work"]}[1h])) > 5"
+          }
+        }
+      }
+
+      images_failed = {
+        title    = "Images can't be analysed"
+        severity = "WARNING"
+        means    = "More than five images ended as failed within an hour: Cloud Vision gave no answer five times, or refused, or work on them was cut off each time. The files are kept."
+        steps = [
+          "See the reason on the dashboard: `vision_failed` is Cloud Vision's, its quota's or its permission's; `processing_failed` is ours.",
+          "Read the log lines of analyze_image: killed for memory, or out of time? Which kind of file?",
+          "`python -m ops retry-image <id>` when it is mended.",
+        ]
+        conditions = {
+          "more than five in an hour" = {
+            query = "sum by (reason) (increase(${local.images["failed"]}[1h])) > 5"
+          }
+        }
+      }
+
+      copies_withheld = {
+        title    = "Images have no copy to be shared"
+        severity = "WARNING"
+        means    = "Of the images of six hours, more than 20 and more than a tenth still had text in their pixels after all was blacked out that was found. Nothing of them was shared, and Vision saw no more of them than to read."
+        steps = [
+          "Look at the analysis of a few: which words are left, and where? Often one machine writes into the image.",
+          "If it is a texture that reads as letters, nothing is wrong but that there is no copy.",
+          "If it is text, mend common/lettering.py with a picture that was drawn like it.",
+        ]
+        conditions = {
+          "more than 20, and a tenth" = {
+            query = "sum(increase(${local.images["text_left"]}[6h])) > 20 and sum(increase(${local.images["text_left"]}[6h])) > 0.1 * sum(increase(${local.images["completed"]}[6h]))"
           }
         }
       }

@@ -238,7 +238,9 @@ class _Work:
             )
 
         await applied(store)
-        telemetry.count(Metric.IMAGES, state=UploadState.COMPLETED)
+        telemetry.count(
+            Metric.IMAGES, state=UploadState.COMPLETED, deidentification=analysis.report.status
+        )
 
     async def _tell(self, progress: int, **fields: Any) -> None:
         moment = now()

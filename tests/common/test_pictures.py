@@ -1,6 +1,7 @@
 """Images of strangers, read in a process of its own: what they are, how they are shown, their clean copy."""
 
 import io
+import struct
 import zlib
 from datetime import date, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from dicomanonymizer.dicomfields_selector import dicom_anonymization_database_selector
 from PIL import Image, TiffImagePlugin
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
@@ -250,6 +252,22 @@ async def test_p33_a_small_picture_of_many_pixels_is_refused() -> None:
     Image.new("1", (20_000, 20_000)).save(into, "PNG")
     assert len(into.getvalue()) < 100_000
     assert await refusal(into.getvalue()) is Reason.TOO_MANY_PIXELS
+
+
+async def test_p33_a_decoder_that_panics_ends_nothing() -> None:
+    """One that is written in Rust does so where a run of an RLE segment is longer than the frame."""
+    data = pydicom.dcmread(io.BytesIO(carried("SC_rgb_rle_16bit.dcm")))
+    (frame,) = generate_frames(data.PixelData, number_of_frames=1)
+    last = struct.unpack_from("<16L", frame)[6]
+    runs = (b"\x7f" + bytes(128)) * 78 + b"\x12" + bytes(19)
+    data.PixelData = pydicom.encaps.encapsulate([frame[:last] + runs])
+    into = io.BytesIO()
+    data.save_as(into)
+    async with opened(into.getvalue()) as picture:
+        for _ in range(2):  # the process is still there
+            with pytest.raises(NotTaken) as refused:
+                await picture.examine()
+            assert refused.value.reason is Reason.UNREADABLE_IMAGE
 
 
 async def test_a_video_is_told_from_what_is_damaged() -> None:

@@ -1,0 +1,28 @@
+"""The stress of images, for a moment: that it tells a process that died, and that none does."""
+
+import io
+import os
+import signal
+
+import pytest
+from rich.console import Console
+
+from common import picture
+from tests.stress import images
+
+
+def test_p33_files_that_lie_end_no_process(figure: object) -> None:
+    found = images.fuzzed(60, 33, Console(file=io.StringIO()), most_files=250)
+    assert found.files == 250
+    assert 0 < found.taken < 250
+    assert found.taken + sum(found.reasons.values()) == 250
+    assert found.deaths == 0
+    assert found.peak < picture.MEMORY / 4
+
+
+def test_a_process_that_dies_is_noticed_and_its_file_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture, "examine", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    found = images.Found(1)
+    images._try(images.a_scan(), found)
+    assert (found.deaths, found.taken) == (1, 0)
+    assert found.kept[0].read_bytes()[128:132] == b"DICM"
