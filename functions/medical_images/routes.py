@@ -145,7 +145,7 @@ async def get_content(caller: Caller, image_id: ImageId) -> DownloadTarget:
     responses=responses(*PROBLEMS, NotFound, StatusConflict),
 )
 async def get_deidentified(caller: Caller, image_id: ImageId) -> DownloadTarget:
-    """The copy to be shared: without identifiers in attributes (DICOM PS3.15), nor text that was read in its pixels.
+    """The copy to be shared: without identifiers in attributes (DICOM PS3.15), nor text, or what looks like it, in its pixels.
 
     Reading can miss what is small or faint: look at it before you pass it on.
     """
