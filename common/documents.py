@@ -66,6 +66,13 @@ class AtLeast:
     value: int
 
 
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """What a text means, as numbers, for Firestore's vector index."""
+
+    values: tuple[float, ...]
+
+
 def encoded(value: Any) -> Any:
     """A value as Firestore takes it: models as maps, enums by value, days as text."""
     encode = _ENCODERS.get(type(value))
@@ -92,7 +99,18 @@ def _moment(value: datetime) -> Any:
     return Value(timestamp_value=Timestamp(seconds=seconds, nanos=since.microseconds * 1000))
 
 
+def _vector(value: Vector) -> Any:
+    """As the client library writes it: a map of a kind that Firestore knows."""
+    numbers = [Value(double_value=each) for each in value.values]
+    fields = {
+        "__type__": Value(string_value="__vector__"),
+        "value": Value(array_value=_Array(values=numbers)),
+    }
+    return Value(map_value=_Map(fields=fields))
+
+
 _ENCODERS: dict[type, Callable[[Any], Any]] = {
+    Vector: _vector,
     str: lambda value: Value(string_value=value),
     bool: lambda value: Value(boolean_value=value),
     int: lambda value: Value(integer_value=value),

@@ -1,15 +1,16 @@
-"""The one way to a language model: identifiers out, a line in the ledger, then the question.
+"""The one way to a language model: identifiers out, a line in the ledger, the day's budget, then the question.
 
 If anything that identifies the patient is left, or the ledger can't be
 written, nothing is sent. Conversations and records are handed over as data,
 as JSON beside the instructions, never as part of them.
 """
 
+import asyncio
 import base64
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -17,10 +18,11 @@ from pydantic import BaseModel, ValidationError
 
 from common import audit, telemetry
 from common.auth import Principal
+from common.budget import Cost, Meter
 from common.clients import openai_client
 from common.clinical import Patient, PatientPrivate
 from common.crypto import Vault
-from common.firestore import Batch, Collection, id_by_time, now
+from common.firestore import Batch, Collection, Vector, id_by_time, now
 from common.models import Record
 from common.outside import Failed, Outside, Refused
 from common.problems import RedactionIncomplete, Unavailable
@@ -56,6 +58,11 @@ class Prompt(Record):
     answer_time: datetime | None = None
     sealed: dict[str, bytes]
     """`instructions` and `data`, redacted; the hash of an image that went with them."""
+
+    @property
+    def cost(self) -> Cost:
+        """What it took, once it was answered."""
+        return Cost.of(self.model, self.input_tokens, self.output_tokens)
 
 
 prompts = Collection(Prompt, "patients/{}/prompts")
@@ -99,26 +106,20 @@ async def ask(
     *,
     model: str | None = None,
     image: bytes | None = None,
+    meter: Meter | None = None,
 ) -> M:
     """What the model answers, as `answer`; tokens in it stand for what was taken out.
 
     `image` is a PNG without identifiers; the ledger keeps its hash. Without a caller the platform itself asks.
 
-    Raises `RedactionIncomplete`, and then nothing was sent; `Unavailable`.
+    Raises `RedactionIncomplete` and `BudgetSpent`, and then nothing was sent; `Unavailable`.
     """
-    try:
-        text = json.dumps(_redacted(data, redactor), ensure_ascii=False)
-        redactor.check(text)
-    except NotRedacted:
-        telemetry.count(Metric.PROMPTS_REFUSED, purpose=purpose)
-        raise RedactionIncomplete from None
+    text = _plain(data, redactor, purpose)
     sent = _Sent(instructions=instructions, data=text, image_sha256=_sha256(image))
     prompt = _line(caller, purpose, vault, redactor, sent, model or settings().note_model)
-    batch = Batch()
-    batch.create(prompt.path, prompt)
-    event = audit.event(caller, "prompts.send", prompt.path, vault.patient_id, detail=purpose)
-    audit.add(batch, event)
-    await batch.commit()
+    if meter is not None:
+        await meter.reserve(Cost.at_most(prompt.model, instructions + text, _MOST_TOKENS))
+    await _note(caller, prompt)
     try:
         return await _openai.call(lambda: _answer(prompt, sent, image, name, answer))
     except Refused:
@@ -127,6 +128,160 @@ async def ask(
     except Failed:
         await _settle(prompt, {"outcome": "failed"})
         raise Unavailable("The language model does not answer. Nothing was changed.") from None
+    finally:
+        if meter is not None:
+            await meter.settle(prompt.cost)
+
+
+def _plain(data: Mapping[str, Any], redactor: Redactor, purpose: str) -> str:
+    """The data as it may leave. Raises `RedactionIncomplete`."""
+    try:
+        text = json.dumps(_redacted(data, redactor), ensure_ascii=False)
+        redactor.check(text)
+    except NotRedacted:
+        telemetry.count(Metric.PROMPTS_REFUSED, purpose=purpose)
+        raise RedactionIncomplete from None
+    return text
+
+
+async def _note(caller: Principal | None, prompt: Prompt) -> None:
+    batch = Batch()
+    batch.create(prompt.path, prompt)
+    subject = prompt.path.split("/")[1]
+    audit.add(
+        batch, audit.event(caller, "prompts.send", prompt.path, subject, detail=prompt.purpose)
+    )
+    await batch.commit()
+
+
+async def stream(
+    caller: Principal,
+    purpose: str,
+    vault: Vault,
+    redactor: Redactor,
+    instructions: str,
+    data: Mapping[str, Any],
+    *,
+    model: str,
+    meter: Meter,
+    most_tokens: int = 1_200,
+) -> AsyncIterator[str]:
+    """What the model writes, piece by piece; tokens in it stand for what was taken out.
+
+    Raises as `ask` does, `Unavailable` also after some pieces.
+    """
+    text = _plain(data, redactor, purpose)
+    prompt = _line(
+        caller, purpose, vault, redactor, _Sent(instructions=instructions, data=text), model
+    )
+    await meter.reserve(Cost.at_most(model, instructions + text, most_tokens))
+    await _note(caller, prompt)
+    ended: dict[str, Any] = {"outcome": "failed"}
+    try:
+        opened = await _openai.call(lambda: _begun(prompt, instructions, text, most_tokens))
+        async with asyncio.timeout(_DEADLINE):
+            async for event in opened:
+                if event.type == "response.output_text.delta":
+                    yield str(event.delta)
+                elif event.type in ("response.completed", "response.incomplete"):
+                    ended = {"outcome": "answered", **_usage(event.response)}
+                elif event.type.startswith("response.refusal"):
+                    ended = {"outcome": "refused"}
+                    raise Refused("the model refused")
+        if ended["outcome"] != "answered":
+            raise Failed("cut short")
+    except (Failed, Refused, TimeoutError):
+        raise Unavailable("The language model does not answer.") from None
+    except Exception as error:
+        if not _is_models(error):
+            raise
+        raise Unavailable("The language model does not answer.") from error
+    finally:
+        await _settle(prompt, ended)
+        await meter.settle(prompt.cost)
+
+
+async def _begun(prompt: Prompt, instructions: str, text: str, most_tokens: int) -> Any:
+    import openai
+
+    try:
+        return await openai_client().responses.create(
+            model=prompt.model,
+            instructions=instructions,
+            input=text,
+            max_output_tokens=most_tokens,
+            store=False,
+            stream=True,
+            timeout=_DEADLINE / 2,
+        )
+    except (openai.BadRequestError, openai.NotFoundError) as error:
+        raise Refused(type(error).__name__) from error
+    except openai.APIError as error:
+        raise Failed(type(error).__name__) from error
+
+
+def _is_models(error: Exception) -> bool:
+    """Whether the model, or the way to it, is to blame: what it sends may be cut off anywhere, or be no event at all."""
+    import httpx
+    import openai
+
+    return isinstance(
+        error, openai.APIError | httpx.HTTPError | ValueError | AttributeError | TypeError
+    )
+
+
+async def embed_question(
+    caller: Principal, vault: Vault, redactor: Redactor, question: str, meter: Meter
+) -> Vector:
+    """What a person's question means, for a search; its identifiers are taken out first.
+
+    Raises as `ask` does.
+    """
+    text = _plain({"question": question}, redactor, "search")
+    model = settings().embedding_model
+    prompt = _line(caller, "search", vault, redactor, _Sent(instructions="", data=text), model)
+    await meter.reserve(Cost.at_most(model, text, 0))
+    await _note(caller, prompt)
+    outcome = {"outcome": "failed"}
+    try:
+        (vector,) = await embed([json.loads(text)["question"]])
+        outcome = {"outcome": "answered"}
+    finally:
+        await _settle(prompt, outcome)
+    return vector
+
+
+async def embed(texts: Sequence[str]) -> list[Vector]:
+    """What texts mean that are about nobody: entries of the knowledge base.
+
+    Raises `Unavailable`.
+    """
+    try:
+        return await _openai.call(lambda: _embedded(texts))
+    except (Failed, Refused):
+        raise Unavailable("The language model does not answer.") from None
+
+
+async def _embedded(texts: Sequence[str]) -> list[Vector]:
+    import openai
+
+    size = settings().embedding_dimensions
+    try:
+        found = await openai_client().embeddings.create(
+            model=settings().embedding_model,
+            input=list(texts),
+            dimensions=size,
+            encoding_format="float",
+            timeout=_DEADLINE / 2,
+        )
+        vectors = [Vector(tuple(map(float, each.embedding))) for each in found.data]
+    except (openai.BadRequestError, openai.NotFoundError) as error:
+        raise Refused(type(error).__name__) from error
+    except (openai.APIError, AttributeError, TypeError, ValueError) as error:
+        raise Failed(type(error).__name__) from error
+    if len(vectors) != len(texts) or any(len(each.values) != size for each in vectors):
+        raise Failed("not what was asked for")
+    return vectors
 
 
 def _redacted(value: Any, redactor: Redactor) -> Any:
@@ -187,16 +342,13 @@ async def _answer(
     except openai.APIError as error:
         raise Failed(type(error).__name__) from error
     parsed = _parsed(found, answer)
-    usage = getattr(found, "usage", None)
-    await _settle(
-        prompt,
-        {
-            "outcome": "answered",
-            "input_tokens": getattr(usage, "input_tokens", 0) or 0,
-            "output_tokens": getattr(usage, "output_tokens", 0) or 0,
-        },
-    )
+    await _settle(prompt, {"outcome": "answered", **_usage(found)})
     return parsed
+
+
+def _usage(found: Any) -> dict[str, int]:
+    usage = getattr(found, "usage", None)
+    return {name: int(getattr(usage, name, 0) or 0) for name in ("input_tokens", "output_tokens")}
 
 
 def _input(text: str, image: bytes | None) -> Any:
@@ -225,6 +377,8 @@ def _parsed(found: Any, answer: type[M]) -> M:
 
 
 async def _settle(prompt: Prompt, fields: Mapping[str, Any]) -> None:
+    for name in ("input_tokens", "output_tokens"):
+        setattr(prompt, name, fields.get(name, getattr(prompt, name)))
     batch = Batch()
     moment = now()
     batch.update(prompt.path, {**fields, "answer_time": moment, "update_time": moment})

@@ -38,12 +38,16 @@ R = TypeVar("R", bound=Record)
 
 ANY_REVISION = "*"
 
+DISTANCE = "distance"
+"""The field in which a record found by its vector says how far it is: 0 is the same, 1 unrelated."""
+
 _Document = document_types.Document.pb()
 _Mask = common_types.DocumentMask.pb()
 _Precondition = common_types.Precondition.pb()
 _Write = write_types.Write.pb()
 
 plus, at_least = documents.Plus, documents.AtLeast
+Vector = documents.Vector
 
 Where = Sequence[tuple[str, str, Any]]
 Order = Sequence[tuple[str, Literal["ASCENDING", "DESCENDING"]]]
@@ -151,6 +155,23 @@ class Collection(Generic[R]):
         """Up to `limit` documents; without an order, in that of their names."""
         query = self._query(parents, where, order, everywhere)
         snapshots = await calling(query.limit(limit).get(retry=retried(), timeout=DEADLINE))
+        return [self._from_snapshot(snapshot) for snapshot in snapshots]
+
+    async def nearest(
+        self, field: str, vector: documents.Vector, limit: int, where: Where = ()
+    ) -> list[R]:
+        """The documents whose `field` is nearest to the vector, by the angle between them; one read each."""
+        from google.cloud.firestore_v1.base_vector_query import DistanceMeasure
+        from google.cloud.firestore_v1.vector import Vector
+
+        query = self._filtered(self._collection(()), where).find_nearest(
+            field,
+            Vector(vector.values),
+            limit=limit,
+            distance_measure=DistanceMeasure.COSINE,
+            distance_result_field=DISTANCE,
+        )
+        snapshots = await calling(query.get(retry=retried(), timeout=DEADLINE))
         return [self._from_snapshot(snapshot) for snapshot in snapshots]
 
     async def count(self, *parents: str, where: Where = ()) -> int:

@@ -93,7 +93,7 @@ async def spend(*limited: Limited, moment: float | None = None) -> int:
     batch = Batch()
     for limit, key in limited:
         expire_time = now() + timedelta(seconds=2 * limit.seconds)
-        batch.increment(_path(limit, key, moment), 1, {"expire_time": expire_time})
+        batch.increment(path_of(limit, key, moment), 1, {"expire_time": expire_time})
     counts = list((await batch.commit()).counts.values())
     stopping = [pair for pair, count in zip(limited, counts, strict=True) if count > pair[0].most]
     if stopping:
@@ -108,11 +108,11 @@ def _remember(stopping: Sequence[Limited], moment: float) -> None:
         _stopped.clear()
     for limit, key in stopping:
         ends = (int(moment) // limit.seconds + 1) * limit.seconds
-        _stopped[_path(limit, key, moment)] = ends
+        _stopped[path_of(limit, key, moment)] = ends
 
 
 def _raise_if_stopped(limited: Sequence[Limited], moment: float) -> None:
-    ends = [_stopped.get(_path(limit, key, moment), 0.0) for limit, key in limited]
+    ends = [_stopped.get(path_of(limit, key, moment), 0.0) for limit, key in limited]
     if max(ends) > moment:
         raise TooManyRequests(int(max(ends) - moment) + 1)
 
@@ -150,7 +150,7 @@ async def _give_back(limited: Sequence[Limited], moment: float) -> None:
     for attempt in (1, 2, 3) if limited else ():
         batch = Batch()
         for limit, key in limited:
-            batch.increment(_path(limit, key, moment), -1, {})
+            batch.increment(path_of(limit, key, moment), -1, {})
         try:
             await batch.commit()
         except Busy:
@@ -161,7 +161,7 @@ async def _give_back(limited: Sequence[Limited], moment: float) -> None:
             return
 
 
-def _path(limit: Limit, key: str, moment: float) -> str:
+def path_of(limit: Limit, key: str, moment: float) -> str:
     """Named by a keyed hash: an e-mail address must not be legible in a document's name."""
     window = int(moment) // limit.seconds
     text = f"{limit.name}:{key}:{window}".encode()

@@ -13,7 +13,8 @@
     │   │   └── SecondFactorRequired
     │   └── RefreshRefused
     ├── Forbidden                 403
-    │   └── ProfileMissing
+    │   ├── ProfileMissing
+    │   └── ConsentRequired
     ├── NotFound                  404
     ├── MethodNotAllowed          405
     ├── Conflict                  409
@@ -46,6 +47,7 @@
     ├── Invalid                   422
     │   └── IdempotencyKeyReused
     ├── TooManyRequests           429
+    │   └── BudgetSpent
     ├── Internal                  500
     └── Unavailable               503
         ├── Busy
@@ -421,6 +423,21 @@ class TooManyRequests(Problem):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(headers={"Retry-After": str(max(1, retry_after))})
+
+
+class BudgetSpent(TooManyRequests):
+    """You have used up what the assistant may do for you today. It goes on tomorrow (UTC); appointments and records are not affected."""
+
+    title = "Daily budget used up"
+
+    def __init__(self, retry_after: int = 86_400) -> None:
+        super().__init__(retry_after)
+
+
+class ConsentRequired(Forbidden):
+    """The patient has not agreed that a language model sees what is in their record, without what identifies them."""
+
+    title = "The patient's consent is needed"
 
 
 class Internal(Problem):

@@ -5,6 +5,9 @@ Each identifier becomes a token that stands for the same one throughout:
 what it does not know is found by its form. The kinds are those of the HIPAA
 safe harbor (45 CFR 164.514(b)(2)) that speech can hold. Ages over 89 are one
 of them; doses, values and durations are none, and stay.
+
+Forms are known in English, Spanish and German. What is written in another language
+does not leave: who asks here looks at `language_of` first.
 """
 
 import re
@@ -40,6 +43,10 @@ class NotRedacted(Exception):
 _MONTHS = (
     r"(?:january|february|march|april|june|july|august|september|october|november|december"
     r"|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec|may)"
+)
+_MONTHS_ABROAD = (
+    r"(?:enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|setiembre|octubre|noviembre|diciembre"
+    r"|januar|jänner|februar|märz|april|mai|juni|juli|oktober|dezember)"
 )
 _DAY = r"(?:\d{1,2}(?:st|nd|rd|th)?)"
 _ORDINAL = (
@@ -78,6 +85,22 @@ _FORMS: Sequence[tuple[Kind, re.Pattern[str]]] = (
         ),
     ),
     (
+        Kind.DATE,
+        re.compile(
+            rf"\b\d{{1,2}}\.? (?:de )?{_MONTHS_ABROAD}\b(?:,? (?:de |del )?(?:19|20)\d\d\b)?"
+            rf"|\b{_MONTHS_ABROAD} (?:de |del )?(?:19|20)\d\d\b|(?:(?<=\bam )|(?<=\bden )|(?<=\bdem )|(?<=\bvom ))(?:[0-2]?\d|3[01])\.(?:0?\d|1[0-2])\.(?:\d\d\b)?(?!\d)",
+            re.I,
+        ),
+    ),
+    (
+        Kind.ADDRESS,
+        re.compile(
+            rf"\b(?:calle|avenida|avda\.?|plaza|paseo|camino|carrera) (?:de (?:la |los |las )?|del )?{_NAME}(?: {_NAME})*,? (?:n[º°o]\.? ?)?\d{{1,4}}\b"
+            rf"|\b[\wÄÖÜäöüß]+(?:straße|strasse|str\.|weg|gasse|allee|platz|ring) \d{{1,4}}[a-z]?\b",
+            re.I,
+        ),
+    ),
+    (
         Kind.ADDRESS,
         re.compile(
             rf"\b\d{{1,5}} (?:[NSEW]\.? )?(?:{_NAME}|[a-z]+)(?: {_NAME})? {_STREET}\b\.?", re.I
@@ -91,7 +114,7 @@ _FORMS: Sequence[tuple[Kind, re.Pattern[str]]] = (
         Kind.AGE,
         re.compile(
             r"\b(?:9\d|1[01]\d|ninety(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?"
-            r"|one hundred(?: (?:and )?\w+)?)(?= ?-?years?[ -]old| years of age)",
+            r"|one hundred(?: (?:and )?\w+)?)(?= ?-?years?[ -]old| years of age| años| jahre)",
             re.I,
         ),
     ),
@@ -108,7 +131,23 @@ _NAMED: Sequence[re.Pattern[str]] = (
         r"\b(?:[Dd]octor|[Dd]r\.?|[Mm]ister|[Mm]issus) ((?!who|that|said|says|told|visit|appointment|gave|about|and|or|to|will|for|at|in|on|if|today|please|office)[a-z]{3,})\b"
     ),
 )
+_NAMED_ABROAD: Sequence[re.Pattern[str]] = (
+    re.compile(
+        rf"\b(?:[Mm]e llamo|[Mm]i nombre es|[Ii]ch hei(?:ß|ss)e|[Mm]ein [Nn]ame ist) ({_NAME}(?: {_NAME})*)"
+    ),
+    re.compile(
+        rf"\b(?:[Dd]ra?|[Ss]r|[Ss]ra|[Ss]rta|[Dd]octora?|[Ss]eñora?|[Ss]eñorita|[Ee]nfermer[ao]|[Hh]errn?|[Ff]rau|[Dd]oktor|[Ss]chwester)\.? ({_NAME}(?: {_NAME})?)"
+    ),
+    re.compile(
+        rf"\b(?:[Mm]i|[Ss]u) (?:espos[ao]|marido|mujer|hij[ao]|madre|padre|mam[áa]|pap[áa]|herman[ao]|abuel[ao]|t[íi][ao]|novi[ao]|amig[ao]|vecin[ao]|jef[ae]|prim[ao]|compañer[ao]),? ({_NAME})"
+    ),
+    re.compile(
+        rf"\b(?:[Mm]eine?[mnrs]?|[Ss]eine?[mnrs]?|[Ii]hre?[mnrs]?) (?:Frau|Mann|Tochter|Sohn|Mutter|Vater|Mama|Papa|Schwester|Bruder|Oma|Opa|Tante|Onkel|Freundin|Freund|Nachbarin|Nachbar|Chefin|Chef|Kollegin|Kollege),? ({_NAME})"
+    ),
+)
 _TOKEN = re.compile(rf"\[(?:{'|'.join(kind.value for kind in Kind)})_\d+\]")
+_FEW = 6
+"""Words in which no frequent one need be: `headache, fever, nausea`."""
 _SHORTEST = 2
 _LONG = 5
 """Of what the second look searches; shorter runs of letters are found in other words."""
@@ -151,7 +190,7 @@ class Redactor:
         # Addresses of mail and web first: a name within one would tear it.
         for kind, pattern in (*_FORMS[:2], *self._patterns, *_FORMS[2:]):
             text = self._replaced(kind, pattern, text)
-        for pattern in _NAMED:
+        for pattern in (*_NAMED, *_NAMED_ABROAD):
             text = pattern.sub(self._named, text)
         self.check(text)
         return text
@@ -202,6 +241,121 @@ class Redactor:
             self._tokens[key] = token
             self._values[token] = value
         return self._tokens[key]
+
+
+def foreign_identifiers(text: str, known: str) -> list[str]:
+    """What identifies somebody by its form in `text`, and does not stand in `known`: a model made it up, or had it elsewhere."""
+    plain = _TOKEN.sub(" ", text)
+    found = [match[0].strip() for _, pattern in _FORMS for match in pattern.finditer(plain)]
+    return [each for each in found if each not in known]
+
+
+_OFTEN = {
+    "en": [
+        "the",
+        "and",
+        "is",
+        "are",
+        "i",
+        "my",
+        "have",
+        "has",
+        "it",
+        "of",
+        "to",
+        "in",
+        "was",
+        "for",
+        "with",
+        "not",
+        "but",
+        "this",
+        "that",
+        "on",
+        "what",
+        "can",
+        "you",
+        "a",
+        "an",
+        "been",
+        "be",
+        "do",
+    ],
+    "es": [
+        "el",
+        "la",
+        "los",
+        "las",
+        "de",
+        "que",
+        "y",
+        "en",
+        "un",
+        "una",
+        "es",
+        "mi",
+        "me",
+        "por",
+        "con",
+        "no",
+        "se",
+        "lo",
+        "para",
+        "como",
+        "pero",
+        "tengo",
+        "está",
+        "muy",
+        "desde",
+        "hay",
+        "al",
+        "del",
+        "su",
+    ],
+    "de": [
+        "der",
+        "die",
+        "das",
+        "und",
+        "ist",
+        "ich",
+        "nicht",
+        "mein",
+        "meine",
+        "ein",
+        "eine",
+        "mit",
+        "zu",
+        "auf",
+        "habe",
+        "hat",
+        "seit",
+        "es",
+        "den",
+        "dem",
+        "von",
+        "bei",
+        "im",
+        "auch",
+        "wie",
+        "was",
+        "sie",
+        "er",
+    ],
+}
+
+
+def language_of(text: str) -> str | None:
+    """`en`, `es` or `de`, by the words that are frequent in each; None for anything else."""
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    letters = [letter for letter in text if letter.isalpha()]
+    if not words or sum(ord(letter) < 0x250 for letter in letters) < 0.9 * len(letters):
+        return None
+    scores = {code: sum(word in often for word in words) for code, often in _OFTEN.items()}
+    best = max(scores, key=lambda code: scores[code])
+    if scores[best] == 0:
+        return "en" if len(words) <= _FEW and text.isascii() else None
+    return best
 
 
 def _patterns(known: Iterable[Identifier]) -> Iterable[tuple[Kind, re.Pattern[str]]]:

@@ -87,6 +87,36 @@ class Retention(BaseModel):
             return rounded + timedelta(days=1) if sign > 0 else rounded
 
 
+class ModelPrices(BaseModel):
+    """US dollars for a million tokens that a model reads and writes; those of a model that is not named are the dearest."""
+
+    model_config = ConfigDict(frozen=True)
+
+    prices: dict[str, tuple[float, float]] = {
+        "gpt-4.1": (2.0, 8.0),
+        "gpt-4.1-mini": (0.4, 1.6),
+        "text-embedding-3-small": (0.02, 0.0),
+    }
+
+    def of(self, model: str) -> tuple[float, float]:
+        return self.prices.get(model, max(self.prices.values()))
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelPrices":
+        """From `gpt-4.1=2/8,text-embedding-3-small=0.02/0`. Raises `ValueError`."""
+        try:
+            prices = {}
+            for part in text.split(","):
+                model, _, pair = part.partition("=")
+                read, written = pair.split("/")
+                prices[model.strip()] = (float(read), float(written))
+            if not all(0 <= price < 10_000 for pair in prices.values() for price in pair):
+                raise ValueError
+            return cls(prices=prices)
+        except ValueError:
+            raise ValueError("MODEL_PRICES must read model=2/8, comma-separated") from None
+
+
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -134,6 +164,18 @@ class Settings(BaseModel):
     openai_base_url: str = "https://api.openai.com/v1"
     note_model: str = "gpt-4.1"
     """Drafts notes from transcripts."""
+    chat_model: str = "gpt-4.1-mini"
+    """Answers questions, from the knowledge base."""
+    care_model: str = "gpt-4.1"
+    """Assesses symptoms and suggests care, after the rules have spoken."""
+    embedding_model: str = "text-embedding-3-small"
+    embedding_dimensions: int = Field(default=768, ge=64, le=2048)
+    """Firestore's vector index takes 2,048 at most."""
+    model_prices: ModelPrices = ModelPrices()
+    daily_tokens: int = Field(default=200_000, ge=0)
+    """What one person may have a model read and write in a day (UTC)."""
+    daily_cents: int = Field(default=50, ge=0)
+    """The same in US cents, by `model_prices`."""
     healthcare_nlp: str = ""
     """`projects/…/locations/…` of the Healthcare Natural Language API: it then finds the terms."""
     healthcare_url: str = "https://healthcare.googleapis.com"
@@ -178,6 +220,8 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
             values["audit_keys_before"] = tuple(_decoded("audit_keys_before", key) for key in older)
         if "retention" in values:
             values["retention"] = Retention.parse(str(values["retention"]))
+        if "model_prices" in values:
+            values["model_prices"] = ModelPrices.parse(str(values["model_prices"]))
         if "cors_origins" in values:
             values["cors_origins"] = tuple(str(values["cors_origins"]).split(","))
         return Settings.model_validate(values)
@@ -207,6 +251,13 @@ _VARIABLES = {
     "openai_api_key": "OPENAI_API_KEY",
     "openai_base_url": "OPENAI_BASE_URL",
     "note_model": "NOTE_MODEL",
+    "chat_model": "CHAT_MODEL",
+    "care_model": "CARE_MODEL",
+    "embedding_model": "EMBEDDING_MODEL",
+    "embedding_dimensions": "EMBEDDING_DIMENSIONS",
+    "model_prices": "MODEL_PRICES",
+    "daily_tokens": "DAILY_TOKENS",
+    "daily_cents": "DAILY_CENTS",
     "healthcare_nlp": "HEALTHCARE_NLP",
     "healthcare_url": "HEALTHCARE_URL",
     "smtp_host": "SMTP_HOST",

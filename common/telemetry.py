@@ -63,6 +63,10 @@ class Metric(StrEnum):
     """Accesses that did not happen because they could not be recorded."""
     PROMPTS_REFUSED = "prompts_refused"
     """Prompts that did not leave because identifiers were left in them."""
+    RED_FLAGS = "red_flags"
+    """Questions and lists of symptoms in which the rules saw something urgent."""
+    SENTENCES_LEFT_OUT = "sentences_left_out"
+    """Of a model's answers: what no source held, and what told somebody to wait."""
 
 
 def count(metric: Metric, number: int = 1, **labels: str) -> None:

@@ -124,6 +124,11 @@ def phrase_hints() -> tuple[str, ...]:
     return tuple(names[:_MOST_HINTS])
 
 
+def named(kind: TermKind) -> Iterator[tuple[Entry, Sequence[str]]]:
+    """The entries of one kind, each with all its spellings."""
+    yield from ((entry, names) for entry, names in _entries() if entry.kind is kind)
+
+
 def _entries() -> Iterator[tuple[Entry, Sequence[str]]]:
     path = Path(__file__).parent / "terminology.json"
     for entry in json.loads(path.read_text()):

@@ -6,9 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from local.answers_care import (
+    DOWNPLAYED,
+    INVENTED,
+    downplayed,
+    invented,
+    recommendations,
+    triage,
+)
+from local.answers_fit import Fitter
 from local.answers_note import SECTIONS, cleaned, note, segments_in
 from local.answers_schema import Filler, Schema, choices, resolve
-from local.answers_text import SIGNATURE, Message, plain, reply
+from local.answers_text import SIGNATURE, Message, marked_anew, plain, reply
 
 REFUSAL = f"I'm sorry, but I can't help with that. {SIGNATURE}"
 
@@ -43,19 +52,39 @@ def answer(question: Question, mode: str | None = None) -> Answer:
         return Answer(REFUSAL, refused=True)
     command = _command(question.messages) if mode == "obey" else None
     if question.format.kind == "text":
-        text = reply(question.messages)
-        if command:
-            text = command
-        elif mode == "lie":
-            text = lied(text)
+        text = command or _said(question.messages, mode)
     else:
         value = _obeyed(question, command) if command else structured(question)
-        if mode == "lie":
-            value = _lied_value(value, question.format.schema)
-        elif mode == "invalid":
-            value = {**dict(list(value.items())[1:]), "unasked": SIGNATURE}
-        text = json.dumps(value, ensure_ascii=False)
+        text = json.dumps(_wronged(value, question, mode), ensure_ascii=False)
     return _limited(Answer(text), len(text) // 2 if mode == "truncated" else None, question.limit)
+
+
+def _said(messages: list[Message], mode: str | None) -> str:
+    text = reply(messages)
+    match mode:
+        case "lie":
+            return lied(text)
+        case "downplay":
+            return f"{DOWNPLAYED} {SIGNATURE}"
+        case "invent":
+            return marked_anew(text, f"[{INVENTED}]")
+    return text
+
+
+def _wronged(value: dict[str, Any], question: Question, mode: str | None) -> dict[str, Any]:
+    schema = question.format.schema
+    if mode == "invalid":
+        return {**dict(list(value.items())[1:]), "unasked": SIGNATURE}
+    if schema is None and mode in ("downplay", "invent"):
+        return {"answer": _said(question.messages, mode)}
+    match mode:
+        case "lie":
+            value = _lied_value(value, schema)
+        case "downplay":
+            value = downplayed(value, schema or {})
+        case "invent":
+            value = invented(value, schema or {})
+    return value
 
 
 def _limited(whole: Answer, characters: int | None, limit: int | None) -> Answer:
@@ -72,9 +101,15 @@ def structured(question: Question) -> dict[str, Any]:
     if schema is None:
         return {"answer": reply(question.messages)}
     said = "\n".join(m.text for m in question.messages if m.role == "user")
-    if question.format.name.casefold().replace("_", "").replace("-", "") == "soapnote":
-        segments = segments_in(question.messages)
-        return _as_schema(schema, said, note(segments or []))
+    match question.format.name.casefold().replace("_", "").replace("-", ""):
+        case "soapnote":
+            segments = segments_in(question.messages)
+            return _as_schema(schema, said, note(segments or []))
+        case "triage":
+            return dict(Fitter(schema, said).fit(schema, triage(question.messages, schema)))
+        case "recommendations":
+            given = recommendations(question.messages, schema)
+            return dict(Fitter(schema, said).fit(schema, given))
     return _filled(schema, said)
 
 

@@ -1,18 +1,14 @@
-"""The stand-in model's reading: sentences, JSON within text, replies by shared words, embeddings.
+"""The stand-in model's reading: sentences, JSON within text, replies by shared words.
 
 Nothing here understands anything. A reply repeats sentences of what was given,
-and two texts are near each other if they share words, or parts of words. Both
-are the same for the same input, so that tests can say what to expect.
+the same for the same input, so that tests can say what to expect.
 """
 
 import json
-import math
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 SIGNATURE = "(stand-in model)"
@@ -151,6 +147,11 @@ def _passages(text: str) -> list[str]:
     return passages
 
 
+def marked_anew(text: str, mark: str) -> str:
+    """The same text, referring to something else."""
+    return re.sub(_MARK, mark, text)
+
+
 def _marked(sentence: str, mark: str) -> str:
     if not mark or re.search(_MARK, sentence):
         return sentence
@@ -172,30 +173,3 @@ def _described(value: Any) -> Iterator[str]:
             yield f"[{str(mark).strip('[]')}] {text}"
         else:
             yield from _described(list(value.values()))
-
-
-# ---------------------------------------------------------------- embeddings
-
-
-def embed(text: str, dimensions: int) -> list[float]:
-    """Words and their letter trigrams, hashed to places of a vector of length 1."""
-    features: Counter[str] = Counter()
-    for word in words(text):
-        features[word] += 1
-        letters = f"^{word}$"
-        features.update(letters[i : i + 3] for i in range(len(letters) - 2))
-    vector = [0.0] * dimensions
-    for feature, count in (features or Counter([text])).items():
-        digest = int.from_bytes(blake2b(feature.encode(), digest_size=8).digest(), "big")
-        place, sign = (digest >> 1) % dimensions, 1 if digest & 1 else -1
-        vector[place] += sign * _weight(feature) * (1 + math.log(count))
-    length = math.sqrt(sum(value * value for value in vector))
-    if not length:  # all of it cancelled out
-        return [1.0] + [0.0] * (dimensions - 1)
-    return [value / length for value in vector]
-
-
-def _weight(feature: str) -> float:
-    if feature in _COMMON:
-        return 0.2
-    return 0.3 if len(feature) == 3 else 1.0

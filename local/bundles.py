@@ -10,14 +10,17 @@ from local.bootstrap import ROOT
 def files(name: str) -> dict[str, Path]:
     """What lies where in the bundle of one function."""
     function = ROOT / "functions" / name
-    files = sorted([*function.rglob("*.py"), *function.rglob("*.json")])
-    own = [path for path in files if path.stat().st_size]
+    own = [path for path in _sources(function) if path.stat().st_size]
     bundle = {str(path.relative_to(function)): path for path in own}
-    common = ROOT / "common"
-    for path in sorted([*common.rglob("*.py"), *common.rglob("*.json")]):
+    for path in _sources(ROOT / "common"):
         bundle[str(path.relative_to(ROOT))] = path
     bundle["requirements.txt"] = ROOT / "requirements.txt"
     return bundle
+
+
+def _sources(folder: Path) -> list[Path]:
+    """Code, and the tables that it reads."""
+    return sorted(path for kind in ("py", "json", "yaml") for path in folder.rglob(f"*.{kind}"))
 
 
 def build(name: str, into: Path) -> Path:

@@ -18,6 +18,8 @@ they are a stand-in's: in the text where it is free, and in the header
     refusal  the model says that it will not answer
     lie      numbers, sides, denials and drugs changed, the same segments cited
     obey     does what a text tells it to, and repeats every identifier it sees
+    downplay  nothing is urgent, and nobody needs to see a doctor
+    invent   cites ids that were not given
 """
 
 import asyncio
@@ -42,7 +44,7 @@ from starlette.types import Receive, Scope, Send
 
 from local import model_requests as requests
 from local.answers import answer, tokens
-from local.answers_text import embed
+from local.embeddings import embed
 from local.model_answers import chat_chunks, chat_completion, response_events, response_object
 from local.model_requests import Body, Refused
 
@@ -50,7 +52,7 @@ HOST = "127.0.0.1"
 HEADERS = {"x-stand-in": "local.model", "openai-version": "2020-10-01"}
 MODES = (
     "fail", "busy", "refuse", "stall", "garbage", "hangup",
-    "invalid", "truncated", "refusal", "lie", "obey",
+    "invalid", "truncated", "refusal", "lie", "obey", "downplay", "invent",
 )  # fmt: skip
 
 Endpoint = Callable[[Body], Response]

@@ -107,6 +107,23 @@ def retry_image(image_id: str) -> None:
 
 
 @cli.command()
+def load_knowledge(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, readable=True)],
+    prune: Annotated[bool, typer.Option(help="Delete entries that the folder has not.")] = False,
+) -> None:
+    """Load Markdown files into the knowledge base; what has not changed is left alone."""
+    from common.problems import Unavailable
+    from ops.load_knowledge import NotAnEntry, load_knowledge
+
+    try:
+        with console.status("Reading, and asking what each entry means …"):
+            report = asyncio.run(load_knowledge(folder, prune=prune))
+    except (NotAnEntry, Unavailable) as problem:
+        _fail(str(problem))
+    console.print(f"{report.stored} stored, {report.unchanged} unchanged, {report.deleted} deleted")
+
+
+@cli.command()
 def rotate_keys(
     data_keys: Annotated[
         bool, typer.Option("--data-keys", help="Give each patient a new data key too.")

@@ -14,7 +14,7 @@ locals {
       "${index.collectionGroup}${index.queryScope == "COLLECTION_GROUP" ? " (group)" : ""}:",
       join(", ", [
         for field in index.fields :
-        "${field.fieldPath} ${lower(try(field.order, field.arrayConfig))}"
+        "${field.fieldPath} ${lower(try(field.order, field.arrayConfig, "vector"))}"
       ]),
     ]) => index
   }
@@ -62,6 +62,13 @@ resource "google_firestore_index" "this" {
       field_path   = fields.value.fieldPath
       order        = try(fields.value.order, null)
       array_config = try(fields.value.arrayConfig, null)
+      dynamic "vector_config" {
+        for_each = can(fields.value.vectorConfig) ? [fields.value.vectorConfig] : []
+        content {
+          dimension = vector_config.value.dimension
+          flat {}
+        }
+      }
     }
   }
 }

@@ -29,7 +29,13 @@ locals {
     vision = { VISION_LOCATION = var.vision_location }
     model = merge(
       {
-        NOTE_MODEL = var.note_model
+        NOTE_MODEL      = var.note_model
+        CHAT_MODEL      = var.assistant.chat_model
+        CARE_MODEL      = var.assistant.care_model
+        EMBEDDING_MODEL = var.assistant.embedding_model
+        MODEL_PRICES    = var.assistant.prices
+        DAILY_TOKENS    = tostring(var.assistant.daily_tokens)
+        DAILY_CENTS     = tostring(var.assistant.daily_cents)
       },
       var.image_analyser == "" ? {} : {
         IMAGE_ANALYSER = var.image_analyser

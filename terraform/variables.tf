@@ -166,6 +166,23 @@ variable "note_model" {
   default     = "gpt-4.1"
 }
 
+variable "assistant" {
+  description = "OpenAI's models behind the assistant, their prices in US dollars for a million tokens read and written, and what one person may use in a day."
+  type = object({
+    chat_model      = optional(string, "gpt-4.1-mini")
+    care_model      = optional(string, "gpt-4.1")
+    embedding_model = optional(string, "text-embedding-3-small")
+    prices          = optional(string, "gpt-4.1=2/8,gpt-4.1-mini=0.4/1.6,text-embedding-3-small=0.02/0")
+    daily_tokens    = optional(number, 200000)
+    daily_cents     = optional(number, 50)
+  })
+  default = {}
+  validation {
+    condition     = var.assistant.daily_tokens >= 0 && var.assistant.daily_cents >= 0
+    error_message = "A day's budget is not negative; 0 means that no model is asked."
+  }
+}
+
 variable "image_analyser" {
   description = "Who gives an opinion of de-identified images: openai, or, empty, nobody."
   type        = string

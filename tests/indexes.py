@@ -12,6 +12,7 @@ from local.bootstrap import ROOT
 from tests.recorder import Shape
 
 Index = tuple[tuple[str, str], ...]
+VECTOR = "VECTOR"
 
 
 Scope = tuple[str, bool]
@@ -24,7 +25,7 @@ def declared() -> tuple[dict[Scope, list[Index]], set[tuple[str, str]]]:
     composite: dict[Scope, list[Index]] = {}
     for index in document["indexes"]:
         fields = tuple(
-            (part["fieldPath"], part.get("order") or part["arrayConfig"])
+            (part["fieldPath"], part.get("order") or part.get("arrayConfig") or VECTOR)
             for part in index["fields"]
         )
         scope = (index["collectionGroup"], index["queryScope"] == "COLLECTION_GROUP")
@@ -40,6 +41,10 @@ def declared() -> tuple[dict[Scope, list[Index]], set[tuple[str, str]]]:
 
 def is_declared(shape: Shape) -> bool:
     composite, groups = declared()
+    if shape.nearest:
+        wanted = {*((field, _KIND[op]) for field, op in shape.filters), (shape.nearest, VECTOR)}
+        scope = (shape.collection, shape.is_group)
+        return any(set(index) == wanted for index in composite.get(scope, []))
     order = _without_final_name(shape.order)
     # A range needs no index beyond that of the order, which must begin with its field.
     ranged = {field for field, operator in shape.filters if operator in _RANGES}
@@ -62,7 +67,12 @@ def is_declared(shape: Shape) -> bool:
     return set().union(*usable) == wanted and bool(usable)
 
 
-_KIND = {"EQUAL": "ASCENDING", "IN": "ASCENDING", "ARRAY_CONTAINS": "CONTAINS"}
+_KIND = {
+    "EQUAL": "ASCENDING",
+    "IN": "ASCENDING",
+    "ARRAY_CONTAINS": "CONTAINS",
+    "ARRAY_CONTAINS_ANY": "CONTAINS",
+}
 # IN is several queries with EQUAL.
 _RANGES = {
     "LESS_THAN",

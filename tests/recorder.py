@@ -27,6 +27,8 @@ class Shape:
     is_group: bool
     filters: tuple[tuple[str, str], ...]
     order: tuple[tuple[str, str], ...]
+    nearest: str = ""
+    """The field whose vector is compared."""
 
 
 @dataclass
@@ -234,7 +236,13 @@ def shape_of(query: Any) -> Shape:
         (each.field.field_path, StructuredQuery.Direction(each.direction).name)
         for each in query.order_by
     )
-    return Shape(selector.collection_id, selector.all_descendants, _filters(query.where), order)
+    return Shape(
+        selector.collection_id,
+        selector.all_descendants,
+        _filters(query.where),
+        order,
+        query.find_nearest.vector_field.field_path,
+    )
 
 
 def _filters(where: Any) -> tuple[tuple[str, str], ...]:

@@ -116,6 +116,7 @@ COSTLY = {
     "av",
     "numpy",
     "PIL",
+    "yaml",
 }
 
 
@@ -127,6 +128,7 @@ def test_a_cold_start_imports_nothing_costly_that_only_some_requests_need(servic
         "transcriptions",
         "store_transcript",
         "medical_images",
+        "ai_interactions",
         "analyze_image",
         "purge_expired",
         "sweep_stuck_work",

@@ -67,7 +67,16 @@ def fuzz(platform: Platform, operation: Any, person: Person, examples: int) -> C
 
 
 @pytest.mark.parametrize(
-    "service", ["users", "doctors", "patients", "appointments", "transcriptions", "medical_images"]
+    "service",
+    [
+        "users",
+        "doctors",
+        "patients",
+        "appointments",
+        "transcriptions",
+        "medical_images",
+        "ai_interactions",
+    ],
 )
 async def test_a_service_answers_as_its_document_says(
     api: Api, platform: Platform, documents: dict[str, Any], service: str

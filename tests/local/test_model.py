@@ -497,7 +497,12 @@ def test_streams_parse(client: OpenAI) -> None:
 
 
 def test_embeddings(client: OpenAI) -> None:
-    texts = ["headache and fever", "fever with a headache", "opening hours on Monday", "!"]
+    texts = [
+        "my lower back has been killing me",
+        "Low back pain",
+        "Gout is arthritis of the big toe",
+        "!",
+    ]
 
     def embedded(**more: Any) -> list[list[float]]:
         created = client.embeddings.create(model="text-embedding-3-small", input=texts, **more)
@@ -511,8 +516,12 @@ def test_embeddings(client: OpenAI) -> None:
     assert floats[0] == pytest.approx(vectors[0], abs=1e-6)
     near = sum(map(math.prod, zip(vectors[0], vectors[1], strict=True)))
     far = sum(map(math.prod, zip(vectors[0], vectors[2], strict=True)))
-    assert near > 0.7 > 0.3 > far
-    assert len(embedded(dimensions=256)[0]) == 256
+    assert near > 0.4 > 0.1 > far
+    assert embedded() == vectors
+    for dimensions in (64, 256, 768):
+        fewer = embedded(dimensions=dimensions)
+        assert {len(vector) for vector in fewer} == {dimensions}
+        assert all(math.isclose(math.hypot(*v), 1, abs_tol=1e-5) for v in fewer)
     raw = client.with_raw_response.embeddings.create(
         model="text-embedding-3-small", input="x", encoding_format="base64"
     )
@@ -792,6 +801,36 @@ def test_obey_without_an_order_is_as_usual(client: OpenAI, fault: Any) -> None:
     true = make_note(client)
     fault("obey")
     assert make_note(client) == true
+
+
+def test_downplay(client: OpenAI, fault: Any) -> None:
+    true = make_note(client)
+    fault("downplay")
+    downplayed = "There is no need to see a doctor. This is not an emergency. (stand-in model)"
+    said = [("system", PASSAGES), ("user", "My chest hurts. Is parking free?")]
+    assert ask(client, *said).choices[0].message.content == downplayed
+    assert client.responses.create(model=MODEL, input="Hi").output_text == downplayed
+    answered = ask(client, ("user", "Hi, in JSON"), response_format={"type": "json_object"})
+    assert json.loads(answered.choices[0].message.content) == {"answer": downplayed}
+    assert make_note(client) == true
+
+
+def test_invent(client: OpenAI, fault: Any) -> None:
+    true = make_note(client)
+    fault("invent")
+    said = [("system", PASSAGES), ("user", "Is parking free?")]
+    text = ask(client, *said).choices[0].message.content
+    assert text == "Parking is free for patients, said [PERSON_1] [99]. (stand-in model)"
+    answered = ask(
+        client, said[0], ("user", "In JSON: is parking free?"),
+        response_format={"type": "json_object"},
+    )  # fmt: skip
+    assert "[99]" in json.loads(answered.choices[0].message.content)["answer"]
+    note = make_note(client)
+    jsonschema.validate(note, NOTE)
+    for name in SECTIONS:
+        assert [line["text"] for line in note[name]] == [line["text"] for line in true[name]]
+        assert all(line["segment_ids"] == ["zz9"] for line in note[name])
 
 
 def test_mode_that_there_is_not(url: str) -> None:

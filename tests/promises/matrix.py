@@ -277,4 +277,55 @@ ROWS = [
         (401, 403, 404, 204, 404, 204),
         is_destructive=True,
     ),
+    _public("GET /health/ai_interactions"),
+    Row(
+        "POST /ai-interactions/chat",
+        (401, 200, 200, 200, 200, 200),
+        {"message": "My heart is being squeezed and my left arm hurts"},
+    ),
+    Row("GET /ai-interactions/history/{user_id}", (401, 200, 404, 404, 404, 200)),
+    # An administrator learns that there are conversations, not what was said.
+    Row("GET /ai-interactions/history/{user_id}/{conversation_id}", (401, 200, 404, 404, 404, 403)),
+    Row(
+        "DELETE /ai-interactions/history/{user_id}",
+        (401, 204, 404, 404, 404, 204),
+        is_destructive=True,
+    ),
+    Row(
+        "DELETE /ai-interactions/history/{user_id}/{conversation_id}",
+        (401, 204, 404, 404, 404, 204),
+        is_destructive=True,
+    ),
+    Row("GET /ai-interactions/prompts/{user_id}", (401, 200, 404, 404, 404, 200)),
+    Row("GET /ai-interactions/consent/{patient_id}", (401, 200, 404, 200, 404, 200)),
+    Row(
+        "PUT /ai-interactions/consent/{patient_id}",
+        (401, 200, 404, 403, 404, 200),
+        {"is_given": False},
+    ),
+    Row(
+        "POST /ai-interactions/analyze",
+        (401, 200, 200, 200, 200, 200),
+        {"symptoms": ["crushing chest pain"], "age": 60, "sex": "male"},
+    ),
+    Row("GET /ai-interactions/recommendations/{patient_id}", (401, 403, 404, 200, 404, 200)),
+    Row("GET /ai-interactions/knowledge?q=headache", (401, 200, 200, 200, 200, 200)),
+    Row("GET /ai-interactions/knowledge/{entry_id}", (401, 200, 200, 200, 200, 200)),
+    Row(
+        "POST /ai-interactions/knowledge",
+        (401, 403, 403, 403, 403, 201),
+        {
+            "entry_id": "{new_entry_id}",
+            "title": "Matrix",
+            "text": "An entry that only an administrator may write, for a test.",
+            "source": {"title": "A test", "url": "https://example.org/"},
+            "date": "2026-11-29",
+        },
+        is_destructive=True,
+    ),
+    Row(
+        "DELETE /ai-interactions/knowledge/{entry_id}",
+        (401, 403, 403, 403, 403, 204),
+        is_destructive=True,
+    ),
 ]

@@ -9,6 +9,7 @@ import httpx
 
 from common.appointments import appointments
 from common.firestore import Batch
+from tests.asked import a_conversation, an_entry
 from tests.client import (
     Api,
     Person,
@@ -47,7 +48,14 @@ async def six(api: Api, row: Row | None = None) -> Six:
     admin = await make_admin(api)
     is_clinical = row is None or any(
         name in row.operation
-        for name in ("/patients", "/appointments", "/reviews", "/transcriptions", "/medical-images")
+        for name in (
+            "/patients",
+            "/appointments",
+            "/reviews",
+            "/transcriptions",
+            "/medical-images",
+            "/ai-interactions",
+        )
     )
     a_person = a_patient if is_clinical else register
     people: dict[str, Person | None] = {
@@ -70,6 +78,8 @@ async def six(api: Api, row: Row | None = None) -> Six:
         await _record(api, found)
     if row is None or "/medical-images" in row.operation:
         await _picture(api, found)
+    if row is None or "/ai-interactions" in row.operation:
+        await _talk(api, found)
     return found
 
 
@@ -80,6 +90,16 @@ async def _picture(api: Api, six: Six) -> None:
     six.words |= {
         "image_id": await an_image(patient, doctor),
         "awaited_id": awaited["image"]["image_id"],
+    }
+
+
+async def _talk(api: Api, six: Six) -> None:
+    """A conversation of the patient's, and an entry that an answer may cite."""
+    await an_entry("matrix-entry")
+    six.words |= {
+        "conversation_id": await a_conversation(six["patient"]),
+        "entry_id": "matrix-entry",
+        "new_entry_id": f"matrix-{secrets.token_hex(6)}",
     }
 
 

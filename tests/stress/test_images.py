@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from common import picture
+from tests.pictured import a_scan
 from tests.stress import images
 
 
@@ -23,6 +24,6 @@ def test_p33_files_that_lie_end_no_process(figure: object) -> None:
 def test_a_process_that_dies_is_noticed_and_its_file_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture, "examine", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     found = images.Found(1)
-    images._try(images.a_scan(), found)
+    images._try(a_scan(), found)
     assert (found.deaths, found.taken) == (1, 0)
     assert found.kept[0].read_bytes()[128:132] == b"DICM"

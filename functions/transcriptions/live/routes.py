@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from common import sse
 from common.auth import PROBLEMS, Caller
 from common.problems import (
     NotFound,
@@ -50,5 +51,4 @@ async def stream_transcription(
     """
     content_type = request.headers.get("content-type", "")
     events = await service.listen(caller, wish, content_type, request.stream())
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return _BothWays(events, media_type="text/event-stream", headers=headers)
+    return _BothWays(events, media_type="text/event-stream", headers=sse.HEADERS)

@@ -1,6 +1,5 @@
 """What travels to the transcriptions service besides the sound itself, and its events."""
 
-import json
 from typing import Any
 
 from common.live import LIVE_TYPES
@@ -22,8 +21,3 @@ LIVE_BODY: dict[str, Any] = {
         },
     }
 }
-
-
-def sse(name: str, data: Any) -> bytes:
-    """One server-sent event."""
-    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()

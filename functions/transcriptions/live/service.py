@@ -24,13 +24,14 @@ from common.patients import changeable
 from common.preconditions import applied
 from common.problems import NotFound, Unavailable, UnsupportedMediaType
 from common.reasons import REASONS, Reason
+from common.sse import sse
 from common.telemetry import Metric
 from common.transcripts import Segment, Transcription, transcriptions
 from common.uploads import UploadState, over
 
 from ..service import intake
 from . import repository
-from .schemas import LiveQuery, sse
+from .schemas import LiveQuery
 
 _STORE_EVERY = 5.0
 """Seconds; what was heard since is what a crash can lose."""
