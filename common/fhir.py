@@ -16,6 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import orjson
 
+from common.assistant import Consent, Exchange, ExchangePrivate
 from common.clinical import (
     Address,
     Allergy,
@@ -391,6 +392,42 @@ def of_transcription(recording: Transcription, said: Sequence[str]) -> Resource:
         else [_to("Patient", recording.patient_id)],
         content=[{"attachment": attachment}],
         context=_filled(period={"start": _instant(recording.create_time)}),
+    )
+
+
+def of_exchange(patient_id: str, exchange: Exchange, private: ExchangePrivate) -> Resource:
+    """Communication: what the patient asked the assistant, and what it answered with which sources."""
+    sources = [
+        f"[{each.number}] {each.source.title}: {each.source.url}" for each in private.citations
+    ]
+    return _filled(
+        resourceType="Communication",
+        id=exchange.id,
+        meta=_meta(None, exchange.update_time),
+        status="completed",
+        category=[{"text": "Conversation with the assistant"}],
+        subject=_to("Patient", patient_id),
+        sender=_to("Patient", patient_id),
+        sent=_instant(exchange.create_time),
+        payload=[{"contentString": text} for text in (private.question, private.answer, *sources)],
+    )
+
+
+def of_consent(patient_id: str, consent: Consent) -> Resource:
+    """Consent: whether language models may see the record without what identifies the patient."""
+    return _filled(
+        resourceType="Consent",
+        id=f"{patient_id}-assistant",
+        meta=_meta(None, consent.update_time),
+        status="active",
+        scope=_coded("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy"),
+        category=[_coded("http://loinc.org", "59284-0")],
+        patient=_to("Patient", patient_id),
+        dateTime=_instant(consent.update_time),
+        policyRule={
+            "text": "A language model may see the record without what identifies the patient"
+        },
+        provision={"type": "permit" if consent.is_given else "deny"},
     )
 
 

@@ -1,14 +1,15 @@
 """The knowledge base: short entries with their public source, found by meaning and by words.
 
 What an entry means is a vector of the embedding model's (Firestore's vector
-index); its words are stems in an array. Both are asked, and what they
+index); the words of its title and keywords are stems in an array. Both are asked, and what they
 find is put in one order by reciprocal ranks (Cormack, Clarke and Büttcher, SIGIR 2009).
+Words of its text are not asked for: common ones are in every entry, and a query takes the first that it meets.
 """
 
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
@@ -25,10 +26,10 @@ ID_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,78}[a-z0-9])?$"
 
 _STEM = 6
 """Letters of a word that count: `infection`, `infected`, `infections` are one."""
-_MOST_STEMS = 400
+_MOST_STEMS = 150
 _MOST_ASKED = 20
 """Words of a question that are looked up; Firestore takes 30."""
-_BY_MEANING, _BY_WORDS = 8, 25
+_BY_MEANING, _BY_WORDS = 8, 15
 """Documents that each way of searching reads at most."""
 _RANK = 60
 _TITLE_WEIGHT = 3
@@ -227,7 +228,7 @@ class KnowledgeEntry(Record):
     keywords: list[str] = []
     date: date
     stems: list[str] = []
-    """Of all its words; each once."""
+    """Of its title and keywords; each once."""
     model: str
     """That made the embedding."""
     digest: str
@@ -265,7 +266,8 @@ def stems(text: str) -> list[str]:
 
 
 def stems_of(written: KnowledgeWritten) -> list[str]:
-    return stems(whole_text(written))[:_MOST_STEMS]
+    """By which an entry is found: of what it is called, and of what people call it."""
+    return stems(f"{written.title} {' '.join(written.keywords)}")[:_MOST_STEMS]
 
 
 # ---------------------------------------------------------------- searching
@@ -281,7 +283,7 @@ class Found:
 async def search(question: str, vector: Vector | None, most: int = 4) -> list[Found]:
     """The entries that fit the question best; without a vector by its words only.
 
-    At most 33 reads. Raises `Unavailable`.
+    At most 23 reads. Raises `Unavailable`.
     """
     asked = stems(question)[:_MOST_ASKED]
     by_meaning, by_words = await asyncio.gather(_nearest(vector), _sharing(asked))
@@ -289,7 +291,7 @@ async def search(question: str, vector: Vector | None, most: int = 4) -> list[Fo
     entries: dict[str, KnowledgeEntry] = {each.id: each for each in (*by_words, *by_meaning)}
     ordered = fused([[each.id for each in by_meaning], ranked(asked, by_words)])
     return [
-        Found(entries[id], id in near or bool(set(asked) & _main(entries[id])))
+        Found(entries[id], id in near or bool(set(asked) & set(entries[id].stems)))
         for id in ordered[:most]
     ]
 
@@ -308,12 +310,10 @@ async def _sharing(asked: Sequence[str]) -> list[KnowledgeEntry]:
 
 def ranked(asked: Sequence[str], entries: Iterable[KnowledgeEntry]) -> list[str]:
     """By how many of the question's words an entry has; those of its title and keywords count more."""
-    scores: Mapping[str, int] = {
-        entry.id: sum(
-            (stem in entry.stems) + _TITLE_WEIGHT * (stem in _main(entry)) for stem in asked
-        )
-        for entry in entries
-    }
+    scores = {}
+    for entry in entries:
+        main, rest = set(entry.stems), set(stems(entry.text))
+        scores[entry.id] = sum((s in rest) + _TITLE_WEIGHT * (s in main) for s in asked)
     return sorted((id for id in scores if scores[id]), key=lambda id: (-scores[id], id))
 
 
@@ -324,10 +324,6 @@ def fused(orders: Sequence[Sequence[str]]) -> list[str]:
         for rank, id in enumerate(order, 1):
             scores[id] = scores.get(id, 0.0) + 1 / (_RANK + rank)
     return sorted(scores, key=lambda id: (-scores[id], id))
-
-
-def _main(entry: KnowledgeEntry) -> set[str]:
-    return set(stems(f"{entry.title} {' '.join(entry.keywords)}"))
 
 
 # ---------------------------------------------------------------- writing

@@ -19,6 +19,7 @@ from common.appointments import (
     reviews,
     waitlist,
 )
+from common.assistant import consents, exchanges, threads
 from common.auth import Principal
 from common.clinical import HistoryRecord, Patient
 from common.egress import prompts
@@ -222,6 +223,7 @@ async def finish_erasure(patient: Patient, reason: str, actor: Principal | None 
         ("transcriptions.purge", _recordings_of(patient.id)),
         ("medical-images.purge", _images_of(patient.id)),
         ("prompts.purge", prompts.all_(patient.id)),
+        ("conversations.purge", _conversations_of(patient.id)),
         ("appointments.purge", _visits_of(patient.id)),
         ("waitlist.purge", _waits_of(patient.id)),
         ("patients.purge", rest()),
@@ -268,6 +270,13 @@ async def _images_of(patient_id: str) -> AsyncIterator[Record]:
             yield part
         yield image
     for kept in (studies, instances, pseudonyms):
+        async for record in kept.all_(patient_id):
+            yield record
+
+
+async def _conversations_of(patient_id: str) -> AsyncIterator[Record]:
+    """What was asked and answered, then that there were conversations; and what the patient agreed to."""
+    for kept in (exchanges, threads, consents):
         async for record in kept.all_(patient_id):
             yield record
 

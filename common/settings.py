@@ -49,6 +49,8 @@ class Retention(BaseModel):
     """With what was recorded; with the profile of their archived patient, counted from their last change."""
     medical_images: Period = "6y"
     """With the files; counted likewise. Many laws ask for more: ten years (Germany), or until a child is grown."""
+    conversations: Period = "1y"
+    """With the assistant; each exchange counted from when it took place. Whoever had them can delete them before."""
     dead_letters: Period = "30d"
     visit_access: Period = "90d"
     """How long after a visit its doctor still sees the patient."""

@@ -50,8 +50,13 @@ def triage(messages: list[Message], schema: Schema) -> dict[str, Any]:
     near = _near(_sources(given), wanted)[:3]
     causes = [{"name": each.title, "why": each.sentence(wanted, [])} for each in near]
     whys = [cause["why"] for cause in causes]
-    others = [part for each in near for part in sentences(each.text) if part not in whys]
-    told = sorted(dict.fromkeys(others or whys), key=lambda part: -len(wanted & _keys(part)))
+    whose: dict[str, Source] = {}
+    for each in near:
+        for part in sentences(each.text):
+            whose.setdefault(part, each)
+    others = [part for part in whose if part not in whys] or list(whose)
+    told = sorted(others, key=lambda part: -len(wanted & _keys(part)))
+    told = [_marked(part, whose[part]) for part in told]
     specialties = options(schema, _part(schema, "specialty"))
     usual = "family_medicine" in specialties or not specialties
     return {
@@ -61,6 +66,11 @@ def triage(messages: list[Message], schema: Schema) -> dict[str, Any]:
         "questions": _QUESTIONS,
         "specialty": "family_medicine" if usual else specialties[0],
     }
+
+
+def _marked(sentence: str, source: Source) -> str:
+    """The sentence, with the id of the source that says so."""
+    return f"{sentence.rstrip('.')} [{source.id}]."
 
 
 def recommendations(messages: list[Message], schema: Schema) -> dict[str, Any]:

@@ -27,7 +27,13 @@ from common.models import (
     User,
 )
 from common.scheduling import Practice
-from local import seed_appointments, seed_images, seed_recordings, seed_records
+from local import (
+    seed_appointments,
+    seed_assistant,
+    seed_images,
+    seed_recordings,
+    seed_records,
+)
 
 PASSWORD = "healthhub-demo"
 ACCOUNTS = {
@@ -88,7 +94,7 @@ def fill() -> dict[str, int]:
     _make_accounts(people)
     profiles = _doctor_profiles([user for user in people if user.role is Role.DOCTOR])
     patients = [user for user in people if user.role is Role.PATIENT]
-    entries, booked, recorded, pictured = asyncio.run(_store(people, profiles, patients))
+    entries, booked, recorded, pictured, known = asyncio.run(_store(people, profiles, patients))
     return {
         "doctors": len(profiles),
         "patients": len(patients),
@@ -96,6 +102,7 @@ def fill() -> dict[str, int]:
         "appointments": booked,
         "recorded consultations": recorded,
         "images": pictured,
+        "entries of the knowledge base": known,
         "accounts": len(people),
     }
 
@@ -226,7 +233,7 @@ def _make_accounts(people: list[User]) -> None:
 
 async def _store(
     people: list[User], profiles: list[Doctor], patients: list[User]
-) -> tuple[int, int, int, int]:
+) -> tuple[int, int, int, int, int]:
     batch = Batch()
     for collection, records in ((users, people), (doctors, profiles)):
         for record in records:
@@ -236,7 +243,8 @@ async def _store(
     entries = await seed_records.store(patients, doctor_ids)
     booked = await seed_appointments.store(patients, doctor_ids)
     recorded = await seed_recordings.store(patients, doctor_ids)
-    return entries, booked, recorded, await seed_images.store(patients, doctor_ids)
+    pictured = await seed_images.store(patients, doctor_ids)
+    return entries, booked, recorded, pictured, await seed_assistant.store(patients)
 
 
 def _put(batch: Batch, path: str, record: Record) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from common import audit
 from common.access import access_grants, is_current, repeated
 from common.appointments import appointments, waitlist
+from common.assistant import CONSENT, Consent, Exchange, consents, exchanges
 from common.auth import users
 from common.clinical import AccessGrant, HistoryRecord, Patient
 from common.crypto import Vault
@@ -137,6 +138,15 @@ def recordings(patient_id: str) -> AsyncIterator[Transcription]:
     """All, the newest first."""
     order: Order = [("create_time", "DESCENDING")]
     return transcriptions.all_(where=[("patient_id", "==", patient_id)], order=order)
+
+
+def exchanges_of(patient_id: str) -> AsyncIterator[Exchange]:
+    """What the patient asked the assistant."""
+    return exchanges.all_(patient_id)
+
+
+async def consent_of(patient_id: str) -> Consent | None:
+    return await consents.get(patient_id, CONSENT)
 
 
 def studies_of(patient_id: str) -> AsyncIterator[Study]:

@@ -6,6 +6,7 @@ from secrets import token_hex
 from typing import Any
 
 from common import access, audit, crypto, retention
+from common.assistant import ExchangePrivate
 from common.auth import Principal
 from common.clinical import CLINICAL, Ground, HistoryPrivate, Patient, PatientPrivate
 from common.crypto import Vault
@@ -373,6 +374,11 @@ async def _everything(patient: Patient, vault: Vault) -> AsyncIterator[dict[str,
         yield fhir.of_transcription(recording, [each.text for each in heard.segments])
     async for resource in _images(patient, vault, people):
         yield resource
+    async for exchange in repository.exchanges_of(patient.id):
+        asked = vault.open_all(exchange.path, exchange.sealed, ExchangePrivate)
+        yield fhir.of_exchange(patient.id, exchange, asked)
+    if (consent := await repository.consent_of(patient.id)) is not None:
+        yield fhir.of_consent(patient.id, consent)
     for uid in sorted(people):
         doctor = await repository.doctor(uid)
         if doctor is not None:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from common import audit
 from common.access import access_grants
+from common.assistant import Exchange, Thread, exchanges, threads
 from common.clinical import AccessGrant, BreakGlass, HistoryRecord, Notification, Patient
 from common.events import DeadLetter, dead_letters
 from common.firestore import Batch, Collection, Order
@@ -54,6 +55,17 @@ def emergencies_ended_before(moment: datetime) -> AsyncIterator[BreakGlass]:
 def notifications_before(moment: datetime) -> AsyncIterator[Notification]:
     where = [("create_time", "<=", moment)]
     return notifications.all_(where=where, order=[("create_time", "ASCENDING")], everywhere=True)
+
+
+def exchanges_before(moment: datetime) -> AsyncIterator[Exchange]:
+    where = [("create_time", "<=", moment)]
+    return exchanges.all_(where=where, order=[("create_time", "ASCENDING")], everywhere=True)
+
+
+def threads_before(moment: datetime) -> AsyncIterator[Thread]:
+    """In which nothing was said since."""
+    where = [("update_time", "<=", moment)]
+    return threads.all_(where=where, order=[("update_time", "ASCENDING")], everywhere=True)
 
 
 def events_before(moment: datetime) -> AsyncIterator[AuditEvent]:

@@ -43,6 +43,7 @@ async def purge() -> None:
         "patients": _purge_patients,
         "access": _purge_access,
         "notifications": _purge_notifications,
+        "conversations": _purge_conversations,
         "audit_events": _purge_events,
         "dead_letters": _purge_dead_letters,
     }
@@ -132,6 +133,20 @@ async def _purge_notifications(deadline: float) -> int:
     return await retention.delete_all(records, "notifications.purge", _REASON, _owner_of)
 
 
+async def _purge_conversations(deadline: float) -> int:
+    """Exchanges first, so that no thread goes before what was said in it; kept while that patient is under legal hold."""
+    cutoff = settings().retention.cutoff("conversations", now())
+    held, deleted = _Holds(), 0
+    due: tuple[AsyncIterator[Record], ...] = (
+        repository.exchanges_before(cutoff),
+        repository.threads_before(cutoff),
+    )
+    for records in due:
+        unheld = held.without(_until(deadline, records), _owner_of)
+        deleted += await retention.delete_all(unheld, "conversations.purge", _REASON, _owner_of)
+    return deleted
+
+
 async def _purge_events(deadline: float) -> int:
     """What the log says of who touched whom; kept while that patient is under legal hold."""
     cutoff = settings().retention.cutoff("audit_events", now())
@@ -192,4 +207,4 @@ def _patient_of(record: Record) -> str:
 
 
 _owner_of = _patient_of
-"""`users/{uid}/…`"""
+"""`users/{uid}/…`, `conversations/{uid}/…`"""

@@ -101,9 +101,9 @@ def test_triage_says_what_its_sources_say() -> None:
             {"name": "Low back pain", "why": "Back pain is often from a pulled muscle."}
         ],
         "advice": [
-            "Keep moving, as far as the pain allows.",
-            "Most people have it once.",
-            f"Heat can help. {SIGNATURE}",
+            "Keep moving, as far as the pain allows [1].",
+            "Most people have it once [1].",
+            f"Heat can help [1]. {SIGNATURE}",
         ],
         "questions": ["How long has this been going on?", "Is it getting worse?"],
         "specialty": "family_medicine",
@@ -151,10 +151,10 @@ def test_advice_is_three_sentences_at_most_none_of_them_twice() -> None:
     text = "A cough is common. Rest. Drink. Sleep. Eat. Walk."
     sources = [{"id": i, "title": f"Cough {i}", "text": text} for i in range(3)]
     value = given("triage", {"symptoms": ["cough"], "sources": sources}, TRIAGE)
-    assert value["advice"] == ["Rest.", "Drink.", f"Sleep. {SIGNATURE}"]
+    assert value["advice"] == ["Rest [0].", "Drink [0].", f"Sleep [0]. {SIGNATURE}"]
     sources = [{**source, "text": "A cough is common. Rest."} for source in sources]
     value = given("triage", {"symptoms": ["cough"], "sources": sources}, TRIAGE)
-    assert value["advice"] == [f"Rest. {SIGNATURE}"]
+    assert value["advice"] == [f"Rest [0]. {SIGNATURE}"]
 
 
 def test_what_was_told_last_counts() -> None:
@@ -219,7 +219,7 @@ def test_advice_that_is_cut_stays_signed() -> None:
 def test_advice_that_does_not_match_is_filled_in() -> None:
     part = listed({"type": "string", "pattern": r"^[^()]+\.$"})
     value = given("triage", SYMPTOMS, with_part(TRIAGE, "advice", part))
-    assert value["advice"][0] == "Keep moving, as far as the pain allows."
+    assert value["advice"][0] == "Keep moving, as far as the pain allows [1]."
     assert value["advice"][2] in [SYMPTOMS["text"], *(str(s["text"]) for s in SOURCES)]
 
 

@@ -10,7 +10,7 @@ from common.models import Doctor, Specialty
 
 from .schemas import BookableDoctor
 
-_BY_RATING: Order = [("rating_rank", "DESCENDING")]
+_BY_RATING: Order = [("rating_rank", "DESCENDING"), ("name_key", "ASCENDING")]
 _LOOKED_AT = 5
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -184,7 +185,7 @@ async def test_a_stream_that_may_not_go_on_says_so_last(api: Api) -> None:
 async def _spend(person: Person) -> None:
     """As if the day's budget were used up."""
     meter = budget.Meter(person.uid)
-    await meter._add(budget.Cost(10_000_000, 0), budget.time.time())
+    await meter._add(budget.Cost(10_000_000, 0), time.time())
 
 
 async def test_a_days_budget_ends_and_red_flags_do_not(api: Api, within_a_window: None) -> None:
@@ -204,7 +205,7 @@ async def test_what_was_reserved_and_not_used_is_given_back(api: Api) -> None:
     someone = await register(api, "patient")
     await chat(api, someone, BACK)
     meter = budget.Meter(someone.uid)
-    tokens, micro = await meter._add(budget.Cost(0, 0), budget.time.time())
+    tokens, micro = await meter._add(budget.Cost(0, 0), time.time())
     left = [each async for each in prompts.all_(someone.uid)]
     assert tokens == sum(each.input_tokens + each.output_tokens for each in left)
     assert 0 < micro < 10_000
