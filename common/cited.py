@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from common.drugs import is_word
+from common.egress import PublicText
 from common.knowledge import KnowledgeEntry, stems
 from common.redaction import foreign_identifiers
 
@@ -17,7 +19,7 @@ _MARK = re.compile(r"\s*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
 _END = re.compile(r"(?<=[.!?؟。])(?:\s*\[\d{1,2}(?:\s*,\s*\d{1,2})*\][.!?]?)*(?:\s+|$)")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 _LOWERING = re.compile(
-    r"\b(?:no (?:need|reason) (?:to|for) (?:see|call|go|visit|seek|an? (?:doctor|ambulance|emergency))"
+    r"\b(?:need(?:s)? no (?:doctor|ambulance|medical|help|treatment)|see no doctor|no (?:need|reason) (?:to|for) (?:see|call|go|visit|seek|an? (?:doctor|ambulance|emergency))"
     r"|(?:don't|do not|doesn't|does not|needn't|need not|not) (?:need|have|necessary) (?:to )?(?:see|call|go to|visit|seek|a doctor|an ambulance|medical|urgent|emergency)"
     r"|not an? (?:medical )?emergency|isn't an? emergency|nothing (?:to worry about|serious|dangerous)"
     r"|(?:can|could|should) (?:safely )?(?:wait|ignore|stay (?:at )?home)|safe to (?:wait|ignore)|stay (?:at )?home and wait"
@@ -25,6 +27,14 @@ _LOWERING = re.compile(
     r"|(?:kein notfall|nicht (?:nötig|notwendig),? (?:zum|einen|den)|brauchen? keinen (?:arzt|krankenwagen|notarzt)|können (?:ruhig )?(?:warten|abwarten)))",
     re.IGNORECASE,
 )
+_QUESTION = re.compile(
+    r"(?:¿|(?:and |or )?(?:how|what|when|where|which|who|do|does|did|is|are|was|were|have|has|had|can|could|any|anything|since when)\b"
+    r"|(?:wie|was|wann|wo|welche|haben|hat|ist|sind|seit wann|können|gibt)\b)[^\n]*\?$",
+    re.IGNORECASE,
+)
+_MOST_WORDS = 24
+_KNOWN_SHARE = 0.75
+"""Of the words of a cause: what is no word of medicine, nor of the sources, is no cause."""
 _SHARED_STEMS, _SHARED_SHARE = 2, 0.25
 """Words that a sentence has in common with what it cites, at least."""
 
@@ -55,7 +65,7 @@ def passages_of(entries: Sequence[KnowledgeEntry]) -> list[Passage]:
 def as_data(entries: Sequence[KnowledgeEntry]) -> list[dict[str, object]]:
     """The same, as a prompt holds them."""
     return [
-        {"id": number, "title": each.title, "text": each.text}
+        {"id": number, "title": PublicText(each.title), "text": PublicText(each.text)}
         for number, each in enumerate(entries, 1)
     ]
 
@@ -87,8 +97,27 @@ class Checker:
         end = plain[-1] if plain[-1] in ".!?؟。" else "."
         return f"{plain.rstrip('.!?؟。 ')} {marks}{end}"
 
-    def is_harmless(self, text: str) -> bool:
-        """Of what cites nothing, a question or a cause: that it tells nobody to wait, and identifies nobody."""
+    def is_question(self, text: str) -> bool:
+        """Whether this is a short question, tells nobody to wait, and identifies nobody: what a model asks cites nothing."""
+        is_one = bool(_QUESTION.match(text.strip())) and len(text.split()) <= _MOST_WORDS
+        return is_one and self._is_harmless(text)
+
+    def is_cause(self, name: str, why: str) -> bool:
+        """Whether this names something that the sources or the terminology know, and says why in their words or the person's."""
+        words = re.findall(r"[^\W_]+", name.lower())
+        about = [word for word in words if stems(word)]
+        spoken_of = set(stems(self._all))
+        known = [w for w in about if is_word(w) or set(stems(w)) & spoken_of]
+        is_known = bool(known) and len(known) >= _KNOWN_SHARE * len(about)
+        is_short = len(name.split()) <= _MOST_WORDS // 2
+        is_said = _is_supported(why, f"{self._all} {self.question}") or not self.is_english
+        return is_known and is_short and is_said and self._is_harmless(f"{name}. {why}")
+
+    @property
+    def _all(self) -> str:
+        return " ".join(each.text for each in self.passages)
+
+    def _is_harmless(self, text: str) -> bool:
         return not _LOWERING.search(text) and not foreign_identifiers(text, self.sent)
 
     def _fault(self, plain: str, passages: Sequence[Passage]) -> Left | None:
@@ -132,7 +161,8 @@ def _first_end(text: str) -> int | None:
     found = _END.search(text)
     if found is None or found.end() == len(text):
         return None
-    return found.end()
+    rest = text[found.end() :]
+    return None if rest.startswith("[") and "]" not in rest else found.end()
 
 
 def first_sentences(text: str, most: int = 3) -> str:

@@ -135,6 +135,21 @@ def _names() -> dict[str, list[tuple[tuple[str, ...], str]]]:
     return found
 
 
+@lru_cache
+def _words() -> frozenset[str]:
+    """Every word of the names of drugs, and of the terminology."""
+    found = {word for listed in _names().values() for words, _ in listed for word in words}
+    for kind in TermKind:
+        for _, spellings in terms.named(kind):
+            found.update(fold_word(token.text) for name in spellings for token in tokens_of(name))
+    return frozenset(found)
+
+
+def is_word(word: str) -> bool:
+    """Whether this is a word of medicine."""
+    return fold_word(word) in _words() or fold_word(word.removesuffix("s")) in _words()
+
+
 def named_in(text: str) -> list[Named]:
     """The drugs that a text names, in its order; the longest name counts."""
     tokens = tokens_of(text)

@@ -133,11 +133,16 @@ async def ask(
             await meter.settle(prompt.cost)
 
 
+class PublicText(str):
+    """A text that is about nobody, such as an entry of the knowledge base: it leaves as it is."""
+
+
 def _plain(data: Mapping[str, Any], redactor: Redactor, purpose: str) -> str:
     """The data as it may leave. Raises `RedactionIncomplete`."""
     try:
-        text = json.dumps(_redacted(data, redactor), ensure_ascii=False)
-        redactor.check(text)
+        redacted = _redacted(data, redactor)
+        text = json.dumps(redacted, ensure_ascii=False)
+        redactor.check(json.dumps(_without_public(redacted), ensure_ascii=False))
     except NotRedacted:
         telemetry.count(Metric.PROMPTS_REFUSED, purpose=purpose)
         raise RedactionIncomplete from None
@@ -284,7 +289,19 @@ async def _embedded(texts: Sequence[str]) -> list[Vector]:
     return vectors
 
 
+def _without_public(value: Any) -> Any:
+    if isinstance(value, PublicText):
+        return ""
+    if isinstance(value, Mapping):
+        return {key: _without_public(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_public(each) for each in value]
+    return value
+
+
 def _redacted(value: Any, redactor: Redactor) -> Any:
+    if isinstance(value, PublicText):
+        return value
     if isinstance(value, str):
         return redactor.redact(value)
     if isinstance(value, Mapping):

@@ -121,12 +121,20 @@ _DENIALS = frozenset(
 )
 
 
+_ENDINGS = frozenset(["stopped", "stop", "stopping", "quit", "quitting", "off", "without"])
+"""Of a phrase itself, these are no denial of it: `quit drinking`, `stopped breathing`."""
+
+
 @lru_cache
 def _patterns() -> tuple[_Pattern, ...]:
     found = []
     for finding in findings():
         phrases = [*finding.en, *finding.es, *finding.de, *finding.ar]
-        denying = [phrase for phrase in phrases if _DENIALS & set(re.findall(r"[^\W_]+", phrase))]
+        denying = [
+            phrase
+            for phrase in phrases
+            if (_DENIALS | _ENDINGS) & set(re.findall(r"[^\W_]+", phrase))
+        ]
         plain = [phrase for phrase in phrases if phrase not in denying]
         found.append(_Pattern(finding, compiled(plain), compiled(denying)))
     return tuple(found)
@@ -147,19 +155,30 @@ _PAST = re.compile(
     r"|hace (?:\d+|un|una|unos|varios|muchos|dos|tres|cuatro|cinco|seis|diez) (?:anos?|mes(?:es)?)|el ano pasado|de nino|de nina|de pequen\S+"
     r"|vor (?:\d+|einem|einer|zwei|drei|vier|funf|sechs|zehn|einigen|vielen) (?:jahr\S*|monat\S*)|letztes jahr|letzten (?:sommer|winter)|als kind|fruher)(?= )"
 )
+_CLAUSE = re.compile(
+    r" (?:,|and (?=(?:i|im|my|he|hes|his|she|shes|her|it|its|the|this|we|cant|have|has|is) )|y (?=(?:me|le|se|tengo|tiene|no|estoy|esta|ya) )|und (?=(?:ich|er|sie|mein|meine|es|hab|habe|bin|ist) ))(?= |(?<= ))"
+)
+"""Where what is over ends, and something that is not may begin."""
+_BEGINS = 4
+"""Words of a statement among which what dates it dates the whole of it: `two years ago I had …`."""
 _FAMILY = re.compile(
-    r" (?:family (?:history|members? (?:have|had|with))|(?:runs?|common) in (?:my|our|the|his|her) family|(?:died|passed away|passed) (?:of|from|after|due to|when)"
-    r"|(?:my|his|her) (?:mom|mum|dad|mother|father|grandma|grandpa|grandmother|grandfather|grandparents|uncle|aunt|cousin|parents) (?:also |both |has |have |had |died )+(?:a |an |of |from )*"
+    r" (?:family (?:history|members? (?:have|had|with))|(?:runs?|common) in (?:my|our|the|his|her) family|(?:died|passed away|passed|dropped dead) (?:of|from|after|due to|when)"
+    r"|(?:hes|shes|he is|she is|they are) in (?:the )?(?:hospital|icu)"
     r"|antecedentes (?:familiares|de)|(?:murio|fallecio) de|in (?:meiner|der) familie|(?:starb|gestorben|verstorben) an)(?= )"
 )
+_FAMILY_HAD = re.compile(
+    r" (?:my|his|her|our) (?:mom|mum|dad|mother|father|grandma|grandpa|grandmother|grandfather|grandparents|uncle|aunt|cousin|parents)(?: also| both)* had(?: a| an)?(?= )"
+    r"| (?:mi|su) (?:abuel\S+|padre|madre|tio|tia) (?:tuvo|tenia|padecia)(?= )"
+)
+"""A condition that somebody of the family once had."""
 _STILL = re.compile(
-    r" (?:just|right now|currently|still|again|suddenly|minutes? ago|hours? ago|this morning|ahora mismo|acaba de|gerade|eben|plotzlich)(?= )"
+    r" (?:just(?! (?:read|saw|seen|watched|heard|learned|wondering|curious|asking|want|wanted|checking|a (?:quick )?question|research|to|in case|for|like|as|be|being|got over) )|since (?:this|last|yesterday|today|breakfast|lunch|dinner|noon|midnight)|last night|yesterday|right now|currently|still|again|suddenly|(?:min|mins|minutes?|hours?|hrs?|days?) ago|this morning|ahora mismo|acaba de|gerade|eben|plotzlich)(?= )"
 )
 """Whatever else is said: it is happening."""
 _SPOKEN_OF = re.compile(
     r" (?:(?:symptoms?|signs?|risks?|chances?|odds|causes?|treatment|prevention|definition) (?:of|for)|(?:what|whats) (?:is|are|exactly is|does|causes?)(?: a| an| the)?"
     r"|how (?:to|do (?:i|you|we)) (?:prevent|avoid|spot|recogni[sz]e|tell|reduce|lower)|(?:learn|read|reading|heard|article|essay|homework|paper|lecture|exam|quiz|class|course|podcast|documentary|video|news) (?:about|on|that|said|says)"
-    r"|(?:movie|film|novel|series|episode|show|book|story|character|tv|game)|is it true|difference between|worried about (?:getting|having|developing)|afraid of (?:getting|having)"
+    r"|(?:movie|film|novel|crime series|tv series|episode|tv show|book|(?:a|the|my) story|character|on tv|video game)|is it true|difference between|worried about (?:getting|having|developing)|afraid of (?:getting|having)"
     r"|(?:prevent|avoid|screening for|screened for|vaccine (?:for|against)|vaccinated against|test for|tested for)|can \S+ (?:cause|lead to)|wondering (?:about|what)"
     r"|sintomas de|senales de|riesgo de|que es|prevenir|pelicula|symptome (?:von|einer|eines)|anzeichen (?:von|einer|eines)|risiko (?:von|fur)|was ist|vorbeugen)(?= )"
 )
@@ -170,7 +189,10 @@ _IDIOMS = re.compile(
     r"|(?:phone|battery|car|laptop|computer|plant|plants|printer|tv|watch|wifi|engine) (?:just |has |is |keeps )*(?:died|dying|dead|dies)|dead (?:tired|line|serious|battery|end|phone|on my feet)"
     r"|heart ?(?:broken|break|breaking|breaker)|broke my heart|breaks my heart|pain in the (?:neck|butt|ass)|sick (?:of|and tired)|blew my mind|blow my mind|head exploded?|mind exploded?"
     r"|fever pitch|gold fever|spring fever|cabin fever|hit the (?:roof|ceiling|gym|road|books?|sack|hay)|stroke of (?:luck|genius|midnight)|back ?stroke|different strokes"
-    r"|shot (?:in the dark|of espresso|of whisky)|knife edge|bleeding (?:edge|heart)|blood (?:boil\S*|type|test|tests|work|donation)|jump(?:ed)? the gun|choked up|breath of fresh air|takes? my breath away|took my breath away|breathtaking)(?= )"
+    r"|shot (?:in the dark|of espresso|of whisky)|knife edge|bleeding (?:edge|heart)|blood (?:boil\S*|type|test|tests|work|donation)|jump(?:ed)? the gun|(?:throat|mouth|eyes|legs|muscles|everything|house|pee|nose|face|skin|stomach|ears|arms)(?: is| are| feels?| was)?(?: literally| like(?: its)?)? on fire|(?:swallow\S*|eating)(?: like)? (?:razor ?(?:blades?)?|broken glass|glass|knives|nails|needles|sandpaper|gravel)|like (?:razors?|razor ?blades|knives|glass|sandpaper|needles) (?:in my throat|when i swallow|going down)"
+    r"|(?:murder|crime) scene|(?:i swear )?im (?:literally |so |absolutely )?dying(?: over here| haha| lol)?(?= [,.!])|killing me|murder(?:ing)? me|blood everywhere|so hungry i could (?:die|faint)|starving to death|bored to (?:death|tears)|scared (?:to death|the life out of me)|worried (?:to death|sick)|freezing to death|sweating (?:over|about) (?:the|this|my)|(?:nearly|almost|about) (?:died|fainted) (?:of|from|laughing|when i saw|looking|at the (?:price|bill|sight))"
+    r"|drowning in (?:work|emails?|homework|paperwork|laundry|debt|deadlines|snot|tears|bills|stuff)|crying (?:laughing|with laughter)|losing my (?:mind|shit)|going (?:crazy|insane|nuts)|(?:drives?|driving|drove) me (?:crazy|insane|nuts|up the wall)|out of (?:my|his|her) mind with (?:boredom|worry)|shoot (?:me|hoops|an email|a text|pool|photos)|bite (?:the bullet|your tongue|to eat)|hungry (?:as|like) (?:a|an) \S+|brain (?:is )?(?:fried|dead|freeze|fart)|me muero de (?:hambre|sueno|risa|ganas|pena|verguenza|la tos|calor|frio|aburrimiento)|muert[oa] de (?:hambre|sueno|risa|miedo|cansancio|frio|verguenza)|mir platzt (?:der kopf|der kragen)|sterbe vor (?:hunger|langeweile|lachen|scham)"
+    r"|choked up|breath of fresh air|takes? my breath away|took my breath away|breathtaking)(?= )"
 )
 """Figures of speech: nothing in them is a finding."""
 _ELSEWHERE = re.compile(
@@ -213,7 +235,13 @@ def mentions(text: str) -> list[Mention]:
     for pattern in _patterns():
         for compiled_, is_denial in ((pattern.plain, False), (pattern.denying, True)):
             for match in compiled_.finditer(blank) if compiled_ else ():
-                status = _status(seen, denied, match, is_denial=is_denial)
+                status = _status(
+                    seen,
+                    denied,
+                    match,
+                    is_denial=is_denial,
+                    is_condition=pattern.finding.kind is FindingKind.CONDITION,
+                )
                 found.append(Mention(pattern.finding.id, status, match[0].strip()))
         found += _in_chinese(pattern.finding, seen)
     return found
@@ -244,7 +272,12 @@ def conditions(names: Sequence[str], codes: Sequence[str] = ()) -> frozenset[str
 
 
 def _status(
-    seen: Folded, denied: Sequence[bool], match: re.Match[str], *, is_denial: bool
+    seen: Folded,
+    denied: Sequence[bool],
+    match: re.Match[str],
+    *,
+    is_denial: bool,
+    is_condition: bool,
 ) -> Status:
     first = seen.token_at(match.start())
     last = seen.token_at(match.end() - 1)
@@ -257,12 +290,29 @@ def _status(
     sentence = _around(seen.text, match.start(), match.end())
     if _STILL.search(sentence):
         return Status.PRESENT
-    if _PAST.search(sentence) or _FAMILY.search(sentence):
+    if _is_over(sentence, match[0]) or _FAMILY.search(sentence):
+        return Status.PAST
+    if is_condition and _FAMILY_HAD.search(sentence):
         return Status.PAST
     before = sentence[: max(0, sentence.find(match[0]) + 1)]
     if _SPOKEN_OF.search(before + " "):
         return Status.SPOKEN_OF
     return Status.PRESENT
+
+
+def _is_over(sentence: str, words: str) -> bool:
+    """Whether what dates something months or years back is said of these words.
+
+    It is said of its own clause, or of all that follows when the statement begins with it.
+    """
+    at = max(0, sentence.find(words))
+    for found in _PAST.finditer(sentence):
+        if len(sentence[: found.start()].split()) < _BEGINS and found.start() <= at:
+            return True
+        between = sentence[min(found.end(), at + len(words)) : max(found.start(), at)]
+        if not _CLAUSE.search(between + " "):
+            return True
+    return False
 
 
 def _around(text: str, start: int, end: int) -> str:

@@ -110,7 +110,7 @@ def pattern_of(phrase: str) -> str:
     """The phrase as a regular expression over `Folded.text`. Raises `NotAPhrase`."""
     parts, at = [], 0
     for found in _TERM.finditer(phrase):
-        if phrase[at : found.start()].strip():
+        if phrase[at : found.start()].strip() or "|" in (found[4] or ""):
             raise NotAPhrase(phrase)
         at = found.end()
         choices, is_optional, gap, word, is_missing = found.groups()

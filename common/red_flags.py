@@ -205,7 +205,8 @@ _BABIES = {
     "recien nacido": 7.0,
     "recien nacida": 7.0,
 }
-_DURATION = re.compile(rf"{_COUNT}(?: of)?(?: more than| about)? ?{_UNIT}\b")
+_LONGEST = 150 * 365.25
+_DURATION = re.compile(rf"\b{_COUNT}(?: of)?(?: more than| about)? ?{_UNIT}\b")
 _RECENTLY = {
     "just now": 1 / 1440, "right now": 1 / 1440, "suddenly": 1 / 24, "this morning": 0.3, "since this morning": 0.5,
     "tonight": 0.3, "today": 0.5, "last night": 0.75, "overnight": 0.5, "yesterday": 1.0, "since yesterday": 1.0, "all day": 0.5,
@@ -264,8 +265,8 @@ def _duration_of(situation: Situation) -> timedelta | None:
 def duration_in(text: str, *, at_start: bool = False) -> timedelta | None:
     """`2 hours`, `three days`, `since yesterday`; None for anything else."""
     seen = folded(text).text.strip(" .")
-    match = _DURATION.match(seen) if at_start else _DURATION.search(seen)
-    if match is not None:
-        return timedelta(days=_number(match[1]) * _UNITS[match[2]])
     days = _RECENTLY.get(seen)
-    return None if days is None else timedelta(days=days)
+    match = _DURATION.match(seen) if at_start else _DURATION.search(seen)
+    if days is None and match is not None:
+        days = _number(match[1]) * _UNITS[match[2]]
+    return None if days is None or days > _LONGEST else timedelta(days=days)

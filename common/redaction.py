@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Kind(StrEnum):
@@ -54,25 +55,42 @@ _ORDINAL = (
     r"|(?:tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth"
     r"|nineteenth|twentieth|thirtieth)"
 )
-_SPOKEN_DIGIT = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|double|\d)"
+_SPOKEN_DIGIT = (
+    r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|double|\d"
+    r"|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|null|eins|zwei|zwo|drei|vier|fünf|sechs|sieben|acht|neun)"
+)
 _KIN = (
-    r"(?:wife|husband|partner|daughter|son|mother|father|mom|mum|dad|sister|brother|aunt|uncle"
-    r"|grandmother|grandfather|grandma|grandpa|friend|neighbor|neighbour|boss|roommate|nurse)"
+    r"(?:wife|husband|partner|daughter|son|mother|father|mom|mum|dad|sister|brother|aunt|uncle|(?:mother|father|sister|brother)-in-law"
+    r"|grandmother|grandfather|grandma|grandpa|friend|neighbor|neighbour|boss|roommate|nurse|cousin|ex|landlord|carer|babysitter)"
 )
 _NAME = r"[A-ZÀ-Þ][\w'’-]+"
 _STREET = r"(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|way|place|square|terrace)"
+
+_OLD = (
+    r"(?:9\d|1[01]\d|ninety(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?|one hundred(?: (?:and )?\w+)?"
+    r"|noventa(?: y \w+)?|cien|(?:\w+und)?neunzig)"
+)
+"""Over 89, as a number or in words."""
 
 _FORMS: Sequence[tuple[Kind, re.Pattern[str]]] = (
     (
         Kind.EMAIL,
         re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b[\w.]+ at [\w]+ dot (?:com|org|net)\b"),
     ),
-    (Kind.URL, re.compile(r"\b(?:https?://|www\.)\S+", re.I)),
+    (
+        Kind.URL,
+        re.compile(
+            r"\b(?:https?://|www\.)\S+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|edu|gov|io|app|info|uk|es|de|mx|health)(?:/\S*)?(?![\w.@])",
+            re.I,
+        ),
+    ),
     (Kind.ID, re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b")),
     (
         Kind.DATE,
         re.compile(
-            r"\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b|\b\d{1,2}\.\d{1,2}\.\d{4}\b"
+            r"\b\d{4}[-/]\d{2}[-/]\d{2}\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b|\b\d{1,2}\.\d{1,2}\.\d{4}\b"
+            rf"|\b\d{{1,2}}-{_MONTHS}-\d{{2,4}}\b",
+            re.I,
         ),
     ),
     (
@@ -103,18 +121,36 @@ _FORMS: Sequence[tuple[Kind, re.Pattern[str]]] = (
     (
         Kind.ADDRESS,
         re.compile(
-            rf"\b\d{{1,5}} (?:[NSEW]\.? )?(?:{_NAME}|[a-z]+)(?: {_NAME})? {_STREET}\b\.?", re.I
+            rf"\b\d{{1,5}}[a-z]? (?:[NSEW]\.? )?(?:{_NAME}|[a-z]+)(?: {_NAME})? {_STREET}\b\.?"
+            r"|\bP\.? ?O\.? Box \d+",
+            re.I,
         ),
     ),
-    (Kind.PHONE, re.compile(r"(?<![\w/.])\+?\(?\d{1,4}\)?(?:[ .-]\(?\d{2,4}\)?){2,4}(?![\w/.])")),
+    (
+        Kind.ADDRESS,
+        re.compile(
+            rf"\b\d{{1,5}}[A-Za-z]? (?:[Rr]ue|[Vv]ia|[Rr]ua|[Pp]iazza)(?: (?:d[aeiou]s?|del|della|{_NAME}))+"
+            rf"|\b(?:Am|An der|Im|Zum|Zur|Auf dem) {_NAME}(?: {_NAME})? \d{{1,3}}\b"
+            r"|(?<=, )\d{4,5}(?= [A-ZÀ-Þ\[])|\b[A-Z]{3} \d{4}\b|\b[A-Z]{2} \d{5}(?:-\d{4})?\b|\b[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}\b"
+        ),
+    ),
+    (
+        Kind.PHONE,
+        re.compile(
+            r"(?<![\w/.])\+?\(?\d{1,4}\)?(?:[ .-]?\(0\))?(?:[ .-]?\(?\d{2,5}\)?){1}(?:[ .-]\(?\d{2,5}\)?){1,4}(?!\w|[/.]\d)"
+            r"|(?<![\w.-])\d{3}-\d{4}(?![\w-]|[/.]\d| ?(?:mg|mcg|ml|units|iu|kcal|steps))"
+        ),
+    ),
+    (Kind.ID, re.compile(r"(?<![\w.-])\d{2,4}-\d{5,}(?![\w-])")),
     (Kind.ID, re.compile(rf"\b{_SPOKEN_DIGIT}(?:[ ,-]+{_SPOKEN_DIGIT}){{5,}}\b", re.I)),
     (Kind.ID, re.compile(r"\b(?=[A-Z0-9-]*\d)(?=[A-Z0-9-]*[A-Z])[A-Z0-9-]{6,}\b")),
     (Kind.ID, re.compile(r"(?<![\d.,])\d{6,}(?![\d.,]\d)")),
     (
         Kind.AGE,
         re.compile(
-            r"\b(?:9\d|1[01]\d|ninety(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?"
-            r"|one hundred(?: (?:and )?\w+)?)(?= ?-?years?[ -]old| years of age| años| jahre)",
+            rf"\b{_OLD}(?= ?-?(?:years?|yrs?)\b| ?y/?o\b| años| jahre|-?jährig)"
+            rf"|(?<=\bage ){_OLD}|(?<=\baged ){_OLD}|(?<=\bturned ){_OLD}|(?<=\bjust turned ){_OLD}"
+            rf"|(?:(?<=\bis )|(?<=\bam )|(?<=\bat )|(?<=\bsoon )|(?<=\bwird )){_OLD}(?=,| and\b| or\b| to be\b| my\b|$|\.(?!\d))",
             re.I,
         ),
     ),
@@ -126,7 +162,9 @@ _NAMED: Sequence[re.Pattern[str]] = (
     re.compile(rf"\b[Mm]y name(?:'s| is) ({_NAME}(?: {_NAME})*)"),
     re.compile(r"\bmy name(?:'s| is) ([a-z]+(?: [a-z]+)?)"),
     re.compile(rf"\b(?:named|called) ({_NAME}(?: {_NAME})?)"),
-    re.compile(rf"\b(?:[Mm]y|[Hh]is|[Hh]er|[Tt]heir) {_KIN},? ({_NAME})"),
+    re.compile(
+        rf"\b(?:[Mm]y|[Oo]ur|[Hh]is|[Hh]er|[Tt]heir|[Tt]he) (?:\w+ )?{_KIN},? ({_NAME}(?: {_NAME})?)"
+    ),
     re.compile(
         r"\b(?:[Dd]octor|[Dd]r\.?|[Mm]ister|[Mm]issus) ((?!who|that|said|says|told|visit|appointment|gave|about|and|or|to|will|for|at|in|on|if|today|please|office)[a-z]{3,})\b"
     ),
@@ -139,10 +177,10 @@ _NAMED_ABROAD: Sequence[re.Pattern[str]] = (
         rf"\b(?:[Dd]ra?|[Ss]r|[Ss]ra|[Ss]rta|[Dd]octora?|[Ss]eñora?|[Ss]eñorita|[Ee]nfermer[ao]|[Hh]errn?|[Ff]rau|[Dd]oktor|[Ss]chwester)\.? ({_NAME}(?: {_NAME})?)"
     ),
     re.compile(
-        rf"\b(?:[Mm]i|[Ss]u) (?:espos[ao]|marido|mujer|hij[ao]|madre|padre|mam[áa]|pap[áa]|herman[ao]|abuel[ao]|t[íi][ao]|novi[ao]|amig[ao]|vecin[ao]|jef[ae]|prim[ao]|compañer[ao]),? ({_NAME})"
+        rf"\b(?:[Mm]i|[Ss]u) (?:espos[ao]|marido|mujer|hij[ao]|madre|padre|mam[áa]|pap[áa]|herman[ao]|abuel[ao]|t[íi][ao]|novi[ao]|amig[ao]|vecin[ao]|jef[ae]|prim[ao]|compañer[ao]),? (?:don |doña )?({_NAME}(?: {_NAME})?)"
     ),
     re.compile(
-        rf"\b(?:[Mm]eine?[mnrs]?|[Ss]eine?[mnrs]?|[Ii]hre?[mnrs]?) (?:Frau|Mann|Tochter|Sohn|Mutter|Vater|Mama|Papa|Schwester|Bruder|Oma|Opa|Tante|Onkel|Freundin|Freund|Nachbarin|Nachbar|Chefin|Chef|Kollegin|Kollege),? ({_NAME})"
+        rf"\b(?:[Mm]eine?[mnrs]?|[Uu]nsere?[mnrs]?|[Ss]eine?[mnrs]?|[Ii]hre?[mnrs]?) (?:Frau|Mann|Tochter|Sohn|Mutter|Vater|Mama|Papa|Schwester|Bruder|Oma|Opa|Tante|Onkel|Freundin|Freund|Nachbarin|Nachbar|Chefin|Chef|Kollegin|Kollege),? ({_NAME}(?: {_NAME})?)"
     ),
 )
 _TOKEN = re.compile(rf"\[(?:{'|'.join(kind.value for kind in Kind)})_\d+\]")
@@ -174,6 +212,130 @@ _TITLES = frozenset(
 """Parts of names that are nobody's."""
 
 
+_WORD = r"(?:[A-ZÀ-Þ]['’][A-Z][a-z]+|[A-ZÀ-Þ][a-zà-ÿ'’]+)(?![A-Za-zÀ-ÿ0-9])"
+_CAPITALISED = re.compile(
+    rf"(?:(?<=[^\W_] )|(?<=, )|(?<=\] )|(?<=\())({_WORD}(?:[- ]{_WORD})*)"
+    rf"|(?:^|(?<=[.!?] ))({_WORD}(?: {_WORD})+)"
+)
+"""In the middle of a sentence, or two at its beginning, as English and Spanish write names; German writes every noun so."""
+_NOBODY = frozenset(
+    [
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "christmas",
+        "easter",
+        "english",
+        "spanish",
+        "german",
+        "french",
+        "chinese",
+        "arabic",
+        "american",
+        "british",
+        "european",
+        "covid",
+        "parkinson",
+        "parkinsons",
+        "alzheimer",
+        "alzheimers",
+        "crohn",
+        "crohns",
+        "hashimoto",
+        "hashimotos",
+        "graves",
+        "raynaud",
+        "raynauds",
+        "bell",
+        "bells",
+        "down",
+        "downs",
+        "lyme",
+        "tourette",
+        "tourettes",
+        "hodgkin",
+        "hodgkins",
+        "addison",
+        "addisons",
+        "cushing",
+        "cushings",
+        "meniere",
+        "menieres",
+        "sjogren",
+        "sjogrens",
+        "wilson",
+        "wilsons",
+        "huntington",
+        "huntingtons",
+        "baker",
+        "bakers",
+        "achilles",
+        "caesarean",
+        "cesarean",
+        "type",
+        "vitamin",
+        "god",
+        "ok",
+        "internet",
+        "google",
+        "english",
+        "doctor",
+        "dr",
+        "mr",
+        "mrs",
+        "ms",
+        "miss",
+        "nhs",
+        "er",
+        "gp",
+        "a",
+        "i",
+        "and",
+        "or",
+        "in",
+        "on",
+        "the",
+        "my",
+        "no",
+        "yes",
+        "el",
+        "la",
+        "los",
+        "las",
+        "de",
+        "y",
+        "es",
+        "mi",
+        "un",
+        "una",
+        "que",
+        "con",
+        "por",
+        "para",
+        "se",
+        "lo",
+        "si",
+    ]
+)
+"""Words that are written with a capital and are nobody's name: days, languages, diseases that are named after people."""
+
+
 @dataclass
 class Redactor:
     """For one conversation with a model."""
@@ -192,6 +354,8 @@ class Redactor:
             text = self._replaced(kind, pattern, text)
         for pattern in (*_NAMED, *_NAMED_ABROAD):
             text = pattern.sub(self._named, text)
+        if language_of(text) != "de":
+            text = _CAPITALISED.sub(self._capitalised, text)
         self.check(text)
         return text
 
@@ -233,6 +397,17 @@ class Redactor:
         name = match[1]
         return match[0][: match.start(1) - match.start()] + self._token(Kind.PERSON, name)
 
+    def _capitalised(self, match: re.Match[str]) -> str:
+        """A token for a word that nothing but a name explains."""
+        words = re.split(r"[ -]", match[0])
+        is_beginning = match[1] is None  # where any word has a capital
+        if all(_is_nobodys(word) for word in (words[1:] if is_beginning else words)):
+            return match[0]
+        kept = 0
+        while _is_nobodys(words[0]):
+            kept += len(words.pop(0)) + 1
+        return match[0][:kept] + self._token(Kind.PERSON, match[0][kept:])
+
     def _token(self, kind: Kind, value: str) -> str:
         key = f"{kind}:{value.lower().strip()}"
         if key not in self._tokens:
@@ -241,6 +416,16 @@ class Redactor:
             self._tokens[key] = token
             self._values[token] = value
         return self._tokens[key]
+
+
+@lru_cache(maxsize=4096)
+def _is_nobodys(word: str) -> bool:
+    """Whether a capitalised word is one of medicine's, or of no name."""
+    plain = word.lower().replace("'", "").replace("’", "")
+    # Imported here: only what is redacted needs the tables, and they take a third of a second to read.
+    from common.drugs import is_word
+
+    return plain in _NOBODY or plain.removesuffix("s") in _NOBODY or is_word(plain)
 
 
 def foreign_identifiers(text: str, known: str) -> list[str]:
@@ -377,10 +562,24 @@ def _patterns(known: Iterable[Identifier]) -> Iterable[tuple[Kind, re.Pattern[st
         yield identifier.kind, re.compile(rf"(?<!\w){spelled}(?:'s|’s)?(?!\w)", re.I)
 
 
+_ACCENTED = {
+    "a": "áàâäãå",
+    "e": "éèêë",
+    "i": "íìîï",
+    "o": "óòôöõø",
+    "u": "úùûü",
+    "n": "ñ",
+    "c": "çć",
+    "s": "śš",
+    "z": "źżž",
+}
+
+
 def _with_accents(letter: str) -> str:
-    """With its accent and without: `José` is heard as `Jose`."""
+    """With any accent and without: `José` is heard as `Jose`, and a record may lack what a person writes."""
     bare = unicodedata.normalize("NFD", letter)[0]
-    return re.escape(letter) if bare == letter else f"[{re.escape(letter + bare)}]"
+    others = {letter, bare, *_ACCENTED.get(bare.lower(), "")}
+    return re.escape(letter) if len(others) == 1 else f"[{''.join(map(re.escape, sorted(others)))}]"
 
 
 def _spaced(text: str) -> str:

@@ -162,7 +162,6 @@ def _let_through(answer: Triage, found: Sequence[Found], asked: str, redactor: R
         for sentence in answer.advice[:_MOST_ADVICE]
         if (checked := checker.check(sentence)) is not None
     ]
-    plain = Checker([], sent, asked)
     return _Heard(
         urgency=answer.urgency,
         causes=[
@@ -172,14 +171,14 @@ def _let_through(answer: Triage, found: Sequence[Found], asked: str, redactor: R
                 is_from_rules=False,
             )
             for each in answer.possible_causes[:_MOST_CAUSES]
-            if plain.is_harmless(f"{each.name}. {each.why}") and each.name.strip()
+            if checker.is_cause(each.name, each.why)
         ],
         advice=advice,
         citations=[citation(number, found[number - 1].entry) for number in sorted(checker.cited)],
         questions=[
             redactor.restore(each)[:300]
             for each in answer.questions[:_MOST_QUESTIONS]
-            if plain.is_harmless(each) and each.strip()
+            if checker.is_question(each)
         ],
         specialty=answer.specialty,
     )
