@@ -288,9 +288,11 @@ def _status(
         if denied[min(last, len(denied) - 1)] and not denied[first] and len(words) > 1:
             return Status.DENIED  # `pain, not in my chest`
     sentence = _around(seen.text, match.start(), match.end())
+    if _FAMILY.search(sentence):
+        return Status.PAST
     if _STILL.search(sentence):
         return Status.PRESENT
-    if _is_over(sentence, match[0]) or _FAMILY.search(sentence):
+    if _is_over(sentence, match[0]):
         return Status.PAST
     if is_condition and _FAMILY_HAD.search(sentence):
         return Status.PAST

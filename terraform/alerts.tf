@@ -306,6 +306,22 @@ locals {
         }
       }
 
+      sentences_left_out = {
+        title    = "A model says what no source holds"
+        severity = "WARNING"
+        means    = "Within an hour more than 200 sentences of the assistant's answers were not let through, because no source held them or because they told somebody to wait. People saw shorter answers, or the knowledge base itself."
+        steps = [
+          "Was CHAT_MODEL or CARE_MODEL changed, or does OpenAI serve another version under the same name?",
+          "The label `why` says which check they failed; `uncited` alone means that the model does not follow the instructions.",
+          "Go back to the model before (`assistant` in the environment's variables).",
+        ]
+        conditions = {
+          "more than 200 in an hour" = {
+            query = "sum by (why) (increase(${local.rose["sentences_left_out"]}[1h])) > 200"
+          }
+        }
+      }
+
       outside_failures = {
         title    = "An outside service fails"
         severity = "WARNING"

@@ -11,6 +11,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it remarks on every child th
 from rich.console import Console
 
 from tests.bench import (
+    assistant,
     booking,
     growth,
     images,
@@ -66,6 +67,8 @@ async def _measure(console: Console) -> tuple[list[Row], list[str]]:
             add(await asyncio.to_thread(recordings.measure, world.platform))
             status.update("Images …")
             add(await images.measure())
+            status.update("The assistant …")
+            notes.extend(await assistant.measure())
         status.update("100,000 appointments …")
         add(await asyncio.to_thread(growth.measure))
         status.update("Firestore operations …")

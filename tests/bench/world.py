@@ -42,6 +42,8 @@ class World:
             "patients": f"/patients/{self.caller_uid}",
             "appointments": "/appointments",
             "transcriptions": "/transcriptions",
+            "medical_images": "/medical-images",
+            "ai_interactions": f"/ai-interactions/history/{self.caller_uid}",
         }
 
 
