@@ -11,8 +11,8 @@ from common.firestore import Collection
 from common.knowledge import KnowledgeEntry
 from common.models import Record
 from common.problems import NotFound
-from common.red_flags import Urgency
 from common.sources import Source
+from common.urgency import Urgency
 
 
 class Thread(Record):

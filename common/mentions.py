@@ -121,8 +121,8 @@ _DENIALS = frozenset(
 )
 
 
-_ENDINGS = frozenset(["stopped", "stop", "stopping", "quit", "quitting", "off", "without"])
-"""Of a phrase itself, these are no denial of it: `quit drinking`, `stopped breathing`."""
+_ENDINGS = frozenset(["stopped", "stop", "stops", "stopping", "quit", "quitting"])
+"""In a phrase itself they deny nothing: `quit drinking`, `stopped breathing`."""
 
 
 @lru_cache
@@ -130,11 +130,7 @@ def _patterns() -> tuple[_Pattern, ...]:
     found = []
     for finding in findings():
         phrases = [*finding.en, *finding.es, *finding.de, *finding.ar]
-        denying = [
-            phrase
-            for phrase in phrases
-            if (_DENIALS | _ENDINGS) & set(re.findall(r"[^\W_]+", phrase))
-        ]
+        denying = [phrase for phrase in phrases if _DENIALS & set(re.findall(r"[^\W_]+", phrase))]
         plain = [phrase for phrase in phrases if phrase not in denying]
         found.append(_Pattern(finding, compiled(plain), compiled(denying)))
     return tuple(found)
@@ -190,7 +186,7 @@ _IDIOMS = re.compile(
     r"|heart ?(?:broken|break|breaking|breaker)|broke my heart|breaks my heart|pain in the (?:neck|butt|ass)|sick (?:of|and tired)|blew my mind|blow my mind|head exploded?|mind exploded?"
     r"|fever pitch|gold fever|spring fever|cabin fever|hit the (?:roof|ceiling|gym|road|books?|sack|hay)|stroke of (?:luck|genius|midnight)|back ?stroke|different strokes"
     r"|shot (?:in the dark|of espresso|of whisky)|knife edge|bleeding (?:edge|heart)|blood (?:boil\S*|type|test|tests|work|donation)|jump(?:ed)? the gun|(?:throat|mouth|eyes|legs|muscles|everything|house|pee|nose|face|skin|stomach|ears|arms)(?: is| are| feels?| was)?(?: literally| like(?: its)?)? on fire|(?:swallow\S*|eating)(?: like)? (?:razor ?(?:blades?)?|broken glass|glass|knives|nails|needles|sandpaper|gravel)|like (?:razors?|razor ?blades|knives|glass|sandpaper|needles) (?:in my throat|when i swallow|going down)"
-    r"|(?:murder|crime) scene|(?:i swear )?im (?:literally |so |absolutely )?dying(?: over here| haha| lol)?(?= [,.!])|killing me|murder(?:ing)? me|blood everywhere|so hungry i could (?:die|faint)|starving to death|bored to (?:death|tears)|scared (?:to death|the life out of me)|worried (?:to death|sick)|freezing to death|sweating (?:over|about) (?:the|this|my)|(?:nearly|almost|about) (?:died|fainted) (?:of|from|laughing|when i saw|looking|at the (?:price|bill|sight))"
+    r"|(?:murder|crime) scene|(?:i swear )?im (?:literally |so |absolutely )?dying(?: over here| haha| lol)?(?= [,.!])|murder(?:ing)? me|so hungry i could (?:die|faint)|starving to death|bored to (?:death|tears)|scared (?:to death|the life out of me)|worried (?:to death|sick)|freezing to death|sweating (?:over|about) (?:the|this|my)|(?:nearly|almost|about) (?:died|fainted) (?:of|from|laughing|when i saw|looking|at the (?:price|bill|sight))"
     r"|drowning in (?:work|emails?|homework|paperwork|laundry|debt|deadlines|snot|tears|bills|stuff)|crying (?:laughing|with laughter)|losing my (?:mind|shit)|going (?:crazy|insane|nuts)|(?:drives?|driving|drove) me (?:crazy|insane|nuts|up the wall)|out of (?:my|his|her) mind with (?:boredom|worry)|shoot (?:me|hoops|an email|a text|pool|photos)|bite (?:the bullet|your tongue|to eat)|hungry (?:as|like) (?:a|an) \S+|brain (?:is )?(?:fried|dead|freeze|fart)|me muero de (?:hambre|sueno|risa|ganas|pena|verguenza|la tos|calor|frio|aburrimiento)|muert[oa] de (?:hambre|sueno|risa|miedo|cansancio|frio|verguenza)|mir platzt (?:der kopf|der kragen)|sterbe vor (?:hunger|langeweile|lachen|scham)"
     r"|choked up|breath of fresh air|takes? my breath away|took my breath away|breathtaking)(?= )"
 )
@@ -285,7 +281,8 @@ def _status(
     if not is_denial:
         if denied[first] or _DENIALS & set(words) or _denied_elsewhere(seen, first):
             return Status.DENIED
-        if denied[min(last, len(denied) - 1)] and not denied[first] and len(words) > 1:
+        is_last_denied = denied[min(last, len(denied) - 1)] and not _ENDINGS & set(words)
+        if is_last_denied and not denied[first] and len(words) > 1:
             return Status.DENIED  # `pain, not in my chest`
     sentence = _around(seen.text, match.start(), match.end())
     if _FAMILY.search(sentence):

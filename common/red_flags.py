@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated
 
@@ -21,31 +20,7 @@ from common.models import Line, Specialty
 from common.phrases import folded
 from common.rules import load
 from common.sources import Source
-
-
-class Urgency(StrEnum):
-    """How soon somebody should be seen."""
-
-    EMERGENCY = "emergency"
-    """Now: an ambulance, or the nearest emergency department."""
-    URGENT = "urgent"
-    """Today."""
-    ROUTINE = "routine"
-    """At the next free appointment."""
-    SELF_CARE = "self_care"
-    """Not, unless it lasts or gets worse."""
-
-    @property
-    def rank(self) -> int:
-        """The more urgent, the higher."""
-        return _RANKS[self]
-
-
-_RANKS = {each: rank for rank, each in enumerate(reversed(Urgency))}
-
-
-def most_urgent(*urgencies: Urgency) -> Urgency:
-    return max(urgencies, key=lambda each: each.rank)
+from common.urgency import Urgency
 
 
 class Rule(BaseModel):

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
+from common.spoken import word_set
+
 
 class Kind(StrEnum):
     PERSON = "PERSON"
@@ -189,26 +191,9 @@ _FEW = 6
 _SHORTEST = 2
 _LONG = 5
 """Of what the second look searches; shorter runs of letters are found in other words."""
-_TITLES = frozenset(
-    [
-        "dr",
-        "mr",
-        "mrs",
-        "ms",
-        "md",
-        "of",
-        "de",
-        "la",
-        "el",
-        "da",
-        "do",
-        "the",
-        "and",
-        "van",
-        "von",
-        "den",
-    ]
-)
+_TITLES = word_set("""
+    dr mr mrs ms md of de la el da do the and van von den
+""")
 """Parts of names that are nobody's."""
 
 
@@ -218,121 +203,16 @@ _CAPITALISED = re.compile(
     rf"|(?:^|(?<=[.!?] ))({_WORD}(?: {_WORD})+)"
 )
 """In the middle of a sentence, or two at its beginning, as English and Spanish write names; German writes every noun so."""
-_NOBODY = frozenset(
-    [
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-        "christmas",
-        "easter",
-        "english",
-        "spanish",
-        "german",
-        "french",
-        "chinese",
-        "arabic",
-        "american",
-        "british",
-        "european",
-        "covid",
-        "parkinson",
-        "parkinsons",
-        "alzheimer",
-        "alzheimers",
-        "crohn",
-        "crohns",
-        "hashimoto",
-        "hashimotos",
-        "graves",
-        "raynaud",
-        "raynauds",
-        "bell",
-        "bells",
-        "down",
-        "downs",
-        "lyme",
-        "tourette",
-        "tourettes",
-        "hodgkin",
-        "hodgkins",
-        "addison",
-        "addisons",
-        "cushing",
-        "cushings",
-        "meniere",
-        "menieres",
-        "sjogren",
-        "sjogrens",
-        "wilson",
-        "wilsons",
-        "huntington",
-        "huntingtons",
-        "baker",
-        "bakers",
-        "achilles",
-        "caesarean",
-        "cesarean",
-        "type",
-        "vitamin",
-        "god",
-        "ok",
-        "internet",
-        "google",
-        "english",
-        "doctor",
-        "dr",
-        "mr",
-        "mrs",
-        "ms",
-        "miss",
-        "nhs",
-        "er",
-        "gp",
-        "a",
-        "i",
-        "and",
-        "or",
-        "in",
-        "on",
-        "the",
-        "my",
-        "no",
-        "yes",
-        "el",
-        "la",
-        "los",
-        "las",
-        "de",
-        "y",
-        "es",
-        "mi",
-        "un",
-        "una",
-        "que",
-        "con",
-        "por",
-        "para",
-        "se",
-        "lo",
-        "si",
-    ]
-)
+_NOBODY = word_set("""
+    monday tuesday wednesday thursday friday saturday sunday january february march april may
+    june july august september october november december christmas easter english spanish german
+    french chinese arabic american british european covid parkinson parkinsons alzheimer
+    alzheimers crohn crohns hashimoto hashimotos graves raynaud raynauds bell bells down downs
+    lyme tourette tourettes hodgkin hodgkins addison addisons cushing cushings meniere menieres
+    sjogren sjogrens wilson wilsons huntington huntingtons baker bakers achilles caesarean
+    cesarean type vitamin god ok internet google english doctor dr mr mrs ms miss nhs er gp a i
+    and or in on the my no yes el la los las de y es mi un una que con por para se lo si
+""")
 """Words that are written with a capital and are nobody's name: days, languages, diseases that are named after people."""
 
 
@@ -436,97 +316,18 @@ def foreign_identifiers(text: str, known: str) -> list[str]:
 
 
 _OFTEN = {
-    "en": [
-        "the",
-        "and",
-        "is",
-        "are",
-        "i",
-        "my",
-        "have",
-        "has",
-        "it",
-        "of",
-        "to",
-        "in",
-        "was",
-        "for",
-        "with",
-        "not",
-        "but",
-        "this",
-        "that",
-        "on",
-        "what",
-        "can",
-        "you",
-        "a",
-        "an",
-        "been",
-        "be",
-        "do",
-    ],
-    "es": [
-        "el",
-        "la",
-        "los",
-        "las",
-        "de",
-        "que",
-        "y",
-        "en",
-        "un",
-        "una",
-        "es",
-        "mi",
-        "me",
-        "por",
-        "con",
-        "no",
-        "se",
-        "lo",
-        "para",
-        "como",
-        "pero",
-        "tengo",
-        "está",
-        "muy",
-        "desde",
-        "hay",
-        "al",
-        "del",
-        "su",
-    ],
-    "de": [
-        "der",
-        "die",
-        "das",
-        "und",
-        "ist",
-        "ich",
-        "nicht",
-        "mein",
-        "meine",
-        "ein",
-        "eine",
-        "mit",
-        "zu",
-        "auf",
-        "habe",
-        "hat",
-        "seit",
-        "es",
-        "den",
-        "dem",
-        "von",
-        "bei",
-        "im",
-        "auch",
-        "wie",
-        "was",
-        "sie",
-        "er",
-    ],
+    "en": word_set("""
+    the and is are i my have has it of to in was for with not but this that on what can you a an
+    been be do
+"""),
+    "es": word_set("""
+    el la los las de que y en un una es mi me por con no se lo para como pero tengo está muy
+    desde hay al del su
+"""),
+    "de": word_set("""
+    der die das und ist ich nicht mein meine ein eine mit zu auf habe hat seit es den dem von
+    bei im auch wie was sie er
+"""),
 }
 
 

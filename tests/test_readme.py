@@ -87,6 +87,7 @@ async def test_the_demo_data_is_what_is_promised_and_stays_so_when_filled_again(
         "appointments": 41,
         "recorded consultations": 3,
         "images": 3,
+        "entries of the knowledge base": 134,
         "accounts": 61,
     }
     first, entries = await _demo_doctors(), await _demo_entries()

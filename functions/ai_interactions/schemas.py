@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel
 
-from common.red_flags import RedFlag, Urgency
+from common.red_flags import RedFlag
+from common.urgency import Urgency
 
 DISCLAIMER = "This is no diagnosis and takes no doctor's place. In an emergency call an ambulance."
 

@@ -11,8 +11,9 @@ from common.clinical import ConditionStatus
 from common.egress import known_of
 from common.firestore import now
 from common.models import User
-from common.red_flags import RedFlag, Situation, Urgency, most_urgent
+from common.red_flags import RedFlag, Situation
 from common.redaction import Identifier, Kind, Redactor
+from common.urgency import Urgency, most_urgent
 
 from . import repository
 from .repository import Chart

@@ -34,7 +34,7 @@ def test_the_table_is_large_enough_and_every_row_has_its_source() -> None:
     severe = [row for row in found.interactions if row.severity is not Severity.CAUTION]
     assert len(severe) >= 150
     for rows in (found.interactions, found.allergies, found.pregnancy, found.age, found.conditions):
-        assert all(row.source in found.sources for row in rows)  # type: ignore[attr-defined]
+        assert all(row.source in found.sources for row in rows)
 
 
 def test_every_name_in_the_table_is_a_drug_or_a_class() -> None:
@@ -45,7 +45,8 @@ def test_every_name_in_the_table_is_a_drug_or_a_class() -> None:
         return name.removeprefix("class:") in found.classes if ":" in name else name in known
 
     named = [name for row in found.interactions for name in (row.a, row.b)]
-    named += [row.drug for row in (*found.pregnancy, *found.age, *found.conditions)]
+    named += [row.drug for row in found.pregnancy] + [row.drug for row in found.age]
+    named += [row.drug for row in found.conditions]
     named += [name for row in found.allergies for name in row.conflicts]
     named += [name for each in found.classes.values() for name in each.members]
     assert [name for name in named if not is_known(name)] == []

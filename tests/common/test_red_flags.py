@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from common import drugs, mentions, red_flags
-from common.red_flags import Situation, Urgency, duration_in, found_in, most_urgent
+from common.red_flags import Situation, duration_in, found_in
+from common.urgency import Urgency, most_urgent
 
 VIGNETTES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "labelled" / "vignettes.json").read_text()

@@ -43,7 +43,7 @@ class Found:
     deaths: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     peak: int = 0
-    """Bytes."""
+    """Bytes, with what the process had when it was forked."""
     slowest: float = 0.0
     """Seconds of CPU."""
     kept: list[Path] = field(default_factory=list)
@@ -71,10 +71,11 @@ def fuzzed(
     _warmed()
     end = time.monotonic() + seconds
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("Images that lie …", total=seconds)
+        total = seconds if math.isfinite(seconds) else None
+        task = progress.add_task("Images that lie …", total=total)
         while (left := end - time.monotonic()) > 0 and found.files < most_files:
             _try(_damaged(chance.choice(files), files, chance), found)
-            progress.update(task, completed=seconds - left)
+            progress.update(task, completed=0 if total is None else seconds - left)
     return found
 
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 from common.assistant import Citation
 from common.models import Country, Language, Prose
 from common.pages import PageQuery
-from common.red_flags import Urgency
 from common.schemas import Body, Id
+from common.urgency import Urgency
 
 from ..schemas import Alarm
 

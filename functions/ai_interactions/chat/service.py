@@ -41,11 +41,12 @@ from common.problems import (
     RedactionIncomplete,
     Unavailable,
 )
-from common.red_flags import RedFlag, Urgency
+from common.red_flags import RedFlag
 from common.redaction import Redactor, language_of
 from common.settings import settings
 from common.sse import sse
 from common.telemetry import Metric, count
+from common.urgency import Urgency
 
 from .. import policy
 from ..repository import Chart, chart, own_chart

@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field
 from common.assistant import Citation
 from common.clinical import Sex
 from common.models import Country, Language, Line, Prose, Specialty
-from common.red_flags import RedFlag, Urgency
+from common.red_flags import RedFlag
 from common.schemas import Body
+from common.urgency import Urgency
 
 from ..schemas import Alarm
 

@@ -16,10 +16,11 @@ from common.cited import Checker, as_data, passages_of
 from common.knowledge import Found, search
 from common.models import Specialty
 from common.problems import BudgetSpent, Busy, NotFound, RedactionIncomplete, Unavailable
-from common.red_flags import RedFlag, Situation, Urgency, most_urgent
+from common.red_flags import RedFlag, Situation
 from common.redaction import Redactor, language_of
 from common.settings import settings
 from common.telemetry import Metric, count
+from common.urgency import Urgency, most_urgent
 
 from ..schemas import DISCLAIMER
 from ..service import Asker, alarm, asker_of, flags_in
