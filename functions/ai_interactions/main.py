@@ -13,6 +13,7 @@ from common import crypto
 from common.app import create_app
 
 from .chat.routes import router as chat
+from .history.routes import router as history
 from .knowledge.routes import router as knowledge
 from .recommendations.routes import router as recommendations
 from .triage.routes import router as triage
@@ -20,7 +21,7 @@ from .triage.routes import router as triage
 app = create_app(
     "ai_interactions",
     "HealthHub assistant",
-    [chat, triage, recommendations, knowledge],
+    [chat, history, triage, recommendations, knowledge],
     probes=[crypto.is_reachable],
 )
 

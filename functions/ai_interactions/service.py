@@ -108,6 +108,13 @@ def alarm(flags: Sequence[RedFlag], language: str, country: str | None) -> Alarm
     if not flags:
         return None
     urgency = most_urgent(*(flag.urgency for flag in flags))
+    return alarm_of(urgency, flags, language, country)
+
+
+def alarm_of(
+    urgency: Urgency, flags: Sequence[RedFlag], language: str, country: str | None
+) -> Alarm:
+    """What is to be done at this urgency; it may be higher than that of the flags."""
     foremost = [flag for flag in flags if flag.urgency is urgency]
     is_emergency = urgency is Urgency.EMERGENCY
     number = emergency.numbers().get(country or "")
@@ -127,5 +134,5 @@ def alarm(flags: Sequence[RedFlag], language: str, country: str | None) -> Alarm
 def in_words(told: Alarm) -> str:
     """The alarm as one text."""
     flags = [flag.title for flag in told.red_flags if flag.urgency is told.urgency]
-    parts = [told.call, f"{'; '.join(flags[:3])}.", *told.what_to_do]
+    parts = [told.call, *([f"{'; '.join(flags[:3])}."] if flags else []), *told.what_to_do]
     return "\n\n".join([*parts, *([told.crisis_line] if told.crisis_line else [])])
