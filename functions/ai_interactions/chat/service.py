@@ -290,9 +290,10 @@ class _Reply:
         )
         try:
             async for sentence in cited.sentences(pieces):
-                if (raised := _RAISED.match(sentence)) is not None:
-                    if (alarming := self._raise(Urgency(raised[1].lower()))) is not None:
-                        yield alarming
+                raised = _RAISED.match(sentence)
+                alarming = self._raise(Urgency(raised[1].lower())) if raised else None
+                if alarming is not None:
+                    yield alarming
                 checked = checker.check(_RAISED.sub("", sentence))
                 if checked is not None:
                     self.is_model_used = True
