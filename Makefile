@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev seed test coverage promises check commits api-changes plan deploy bench stress lock
+.PHONY: help setup dev seed demo test coverage promises check commits api-changes plan deploy bench stress lock
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -22,6 +22,9 @@ dev: setup  ## Start the whole platform here, with demo data; Ctrl-C stops it
 seed: setup  ## Fill the demo data into the platform that `make dev` started
 	@$(RUN) -m local seed
 
+demo: setup  ## Tell one patient's journey, on the platform that runs or one that is started for it
+	@$(RUN) -m local demo
+
 test: setup  ## Run all tests on a platform of their own
 ifdef SERVICE
 	@$(RUN) -m pytest tests/functions/$(SERVICE) $(ARGS)
@@ -34,7 +37,7 @@ endif
 coverage: setup  ## Show which lines and branches the tests miss
 	@$(RUN) -m tests.coverage report
 
-promises: setup  ## Run the tests that keep the promises, and print their figures
+promises: setup  ## Run the tests that keep the promises, print their figures, and write docs/promises.md
 	@$(RUN) -m pytest -q -k "test_p0 or test_p1 or test_p2 or test_p3 or test_p4" --promises $(ARGS)
 
 check: setup  ## Lint, format, types, Terraform, branch coverage (of the last `make test`, if it is current)

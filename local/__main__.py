@@ -1,9 +1,11 @@
-"""`python -m local dev | seed`: what `make dev` and `make seed` run."""
+"""`python -m local dev | seed | demo`: what `make dev`, `make seed` and `make demo` run."""
 
 import os
 import signal
+import tempfile
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -14,7 +16,7 @@ from rich.table import Table
 
 from local import tools
 from local.bootstrap import ROOT
-from local.platform import Platform
+from local.platform import Platform, running
 from local.ports import HOST, Ports
 from local.processes import StartFailed
 
@@ -66,6 +68,35 @@ def seed() -> None:
         console.print("[red]✗[/] The platform is not running: start it with `make dev` first.")
         raise typer.Exit(1) from None
     _seed(platform)
+
+
+@cli.command()
+def demo() -> None:
+    """Tell one patient's journey, on the platform that runs or on one that is started for it."""
+    from local.journey import Journey, Stuck
+
+    with ExitStack() as stack:
+        platform = Platform(tools.find(), Ports.usual(), RUN_DIR, is_demo=True)
+        if not _is_running(platform):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="healthhub-demo-"))
+            platform = Platform(tools.find(), Ports.free(), Path(folder), is_demo=True)
+            with console.status("Starting a platform …"):
+                stack.enter_context(running(platform))
+            with console.status("Filling in the demo data …"):
+                _seed(platform)
+        try:
+            Journey(platform.url, platform.fire, console).run()
+        except Stuck as problem:
+            console.print(f"[red]✗[/] {problem}")
+            raise typer.Exit(1) from None
+
+
+def _is_running(platform: Platform) -> bool:
+    try:
+        urllib.request.urlopen(f"{platform.url}/v1/health/users", timeout=2).close()
+    except OSError:
+        return False
+    return True
 
 
 def _seed(platform: Platform) -> None:

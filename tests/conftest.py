@@ -24,6 +24,7 @@ from local import tools
 from local.platform import Platform, running
 from local.ports import HOST, Ports
 from ops.verify_audit import Verified, verify_audit
+from tests import promised
 from tests.client import EMAIL_DOMAIN, PASSWORD, Api, Person, make_admin, register
 from tests.indexes import is_declared
 from tests.recorder import Recorder
@@ -35,11 +36,17 @@ CANARIES = (PASSWORD, EMAIL_DOMAIN, "García", "canary")
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("same")
 
-_figures: list[tuple[str, str, str]] = []
+_figures: list[promised.Figure] = []
+_outcomes: dict[str, list[bool]] = {}
+"""Whether each test passed that carries a promise's number, by number."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--promises", action="store_true", help="print the promises' figures")
+    parser.addoption(
+        "--promises",
+        action="store_true",
+        help="print the promises' figures, and write the document",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -161,9 +168,18 @@ def figure(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
     return record
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" or report.failed:
+        name = report.nodeid.rsplit("::", 1)[-1]
+        for number in re.findall(r"_p(\d\d)(?=_)", name.split("[")[0]):
+            _outcomes.setdefault(number, []).append(report.passed)
+
+
 def pytest_terminal_summary(config: pytest.Config) -> None:
     if not config.getoption("--promises"):
         return
+    if len(_outcomes) == sum(map(len, promised.PROMISES.values())):  # all were run, not some
+        promised.write(_figures, _outcomes)
     table = Table("promise", "figure", "value", title="Promises", title_justify="left")
     for row in sorted(_figures):
         table.add_row(*row)

@@ -1,6 +1,7 @@
 """The README's first request works as it is printed, against the demo data that `make dev` fills in."""
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from common.auth import users
 from common.clinical import HistoryPrivate
@@ -19,6 +21,7 @@ from common.firestore import Collection
 from common.models import Doctor, Role
 from common.patients import history
 from local.bootstrap import ROOT
+from local.journey import Journey
 from local.platform import Platform
 from tests.client import Api, sign_in
 
@@ -57,6 +60,22 @@ def test_the_first_request_works_as_printed(platform: Platform, demo: dict[str, 
     assert '"display_name":"Ana García"' in done.stdout
     assert '"specialties":["cardiology"' in done.stdout
     assert "urn:healthhub:problem" not in done.stdout
+
+
+def test_the_demo_tells_one_patients_journey_to_its_end(
+    platform: Platform, demo: dict[str, int]
+) -> None:
+    told = io.StringIO()
+    journey = Journey(platform.url, platform.fire, Console(file=told, width=200))
+    journey.run()
+    assert len(journey.seconds) == 11
+    for words in (
+        "one is served",
+        "Call 112 now",
+        "severe: Ibuprofen and warfarin",
+        "FHIR R4 Bundle",
+    ):
+        assert words in told.getvalue()
 
 
 def test_every_file_that_documents_name_is_there() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 import tempfile
 import time
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.bench import (
     throughput,
     token_check,
 )
-from tests.bench.table import Row, table_of
+from tests.bench.table import DOCUMENT, Row, document_of, table_of
 from tests.bench.world import a_world, stored_documents
 
 _MEANING = (
@@ -87,11 +88,15 @@ def main() -> None:
     console.print(table_of(rows))
     for line in (*notes, *_MEANING):
         console.print(f"· {line}")
+    machine = (
+        f"{os.cpu_count()} cores ({platform.machine()}), shared by the function, the load and the database;"
+        f" Python {platform.python_version()}"
+    )
     load = os.getloadavg()[0]
     console.print(
-        f"· {os.cpu_count()} cores, shared by the function, the load and the database;"
-        f" load average {load:.1f}; {time.monotonic() - started:.0f} s in all."
+        f"· {machine}; load average {load:.1f}; {time.monotonic() - started:.0f} s in all."
     )
+    DOCUMENT.write_text(document_of(rows, [*notes, *_MEANING], machine))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from local.bootstrap import ROOT
+
+DOCUMENT = ROOT / "docs" / "performance.md"
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {"≥": operator.ge, "≤": operator.le}
 
 
@@ -35,6 +38,26 @@ class Row:
     @property
     def is_met(self) -> bool:
         return self.target.is_met(self.ratio if self.judged is None else self.judged)
+
+
+def document_of(rows: Sequence[Row], notes: Sequence[str], machine: str) -> str:
+    """docs/performance.md: ratios only, for what a machine takes is the machine's."""
+    lines = [
+        "# Performance",
+        "",
+        f"Written by `make bench`, on {machine}. Each row was measured against its bare counterpart in the same run; figures of",
+        "another machine differ, ratios much less.",
+        "",
+        "| what | ratio | target | met |",
+        "|---|--:|--:|---|",
+    ]
+    for row in rows:
+        is_ratio = row.judged is None
+        target = str(row.target) if is_ratio else f"{row.target} (not of the ratio)"
+        met = "yes" if row.is_met else "no"
+        lines.append(f"| {row.what} | {row.ratio:.2f} × | {target} | {met} |")
+    lines += ["", *(f"- {note}" for note in notes)]
+    return "\n".join(lines) + "\n"
 
 
 def table_of(rows: Sequence[Row]) -> Table:
