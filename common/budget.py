@@ -38,29 +38,35 @@ class Cost:
         return cls.of(model, len(text) // _CHARACTERS + 1, most_written)
 
 
+@dataclass(frozen=True)
+class Reserved:
+    """What one question may cost at most, and of which day it is taken."""
+
+    cost: Cost
+    moment: float
+
+
 class Meter:
     """One person's day."""
 
     def __init__(self, uid: str) -> None:
         self._uid = uid
-        self._reserved: list[Cost] = []
 
-    async def reserve(self, cost: Cost) -> None:
+    async def reserve(self, cost: Cost) -> Reserved:
         """Raises `BudgetSpent`, and then nothing is reserved; `Unavailable`, `Busy`."""
         moment = time.time()
         tokens, micro = await self._add(cost, moment)
         if tokens > settings().daily_tokens or micro > settings().daily_cents * _MICRO:
             await self._add(Cost(-cost.tokens, -cost.micro), moment)
             raise BudgetSpent(_DAY - int(moment) % _DAY)
-        self._reserved.append(cost)
+        return Reserved(cost, moment)
 
-    async def settle(self, used: Cost) -> None:
-        """Give back what was reserved beyond what was used."""
-        tokens = used.tokens - sum(each.tokens for each in self._reserved)
-        micro = used.micro - sum(each.micro for each in self._reserved)
-        self._reserved.clear()
+    async def settle(self, reserved: Reserved, used: Cost) -> None:
+        """Give back what was not used, to the day of which it was taken."""
+        tokens = used.tokens - reserved.cost.tokens
+        micro = used.micro - reserved.cost.micro
         if tokens or micro:
-            await self._add(Cost(tokens, micro), time.time())
+            await self._add(Cost(tokens, micro), reserved.moment)
 
     async def _add(self, cost: Cost, moment: float) -> tuple[int, int]:
         batch = Batch()

@@ -6,14 +6,14 @@ identifies somebody and was not sent. What fails is left out: a shorter answer h
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from common.drugs import is_word
 from common.egress import PublicText
 from common.knowledge import KnowledgeEntry, stems
-from common.redaction import foreign_identifiers
+from common.redaction import foreign_identifiers, without_tokens
 
 _MARK = re.compile(r"\s*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
 _END = re.compile(r"(?<=[.!?؟。])(?:\s*\[\d{1,2}(?:\s*,\s*\d{1,2})*\][.!?]?)*(?:\s+|$)")
@@ -97,6 +97,11 @@ class Checker:
         end = plain[-1] if plain[-1] in ".!?؟。" else "."
         return f"{plain.rstrip('.!?؟。 ')} {marks}{end}"
 
+    def check_all(self, text: str) -> str | None:
+        """Each sentence of a text that may have several; None if none is left."""
+        checked = [kept for each in split(text) if (kept := self.check(each)) is not None]
+        return " ".join(checked) or None
+
     def is_question(self, text: str) -> bool:
         """Whether this is a short question, tells nobody to wait, and identifies nobody: what a model asks cites nothing."""
         is_one = bool(_QUESTION.match(text.strip())) and len(text.split()) <= _MOST_WORDS
@@ -111,7 +116,9 @@ class Checker:
         is_known = bool(known) and len(known) >= _KNOWN_SHARE * len(about)
         is_short = len(name.split()) <= _MOST_WORDS // 2
         is_said = _is_supported(why, f"{self._all} {self.question}") or not self.is_english
-        return is_known and is_short and is_said and self._is_harmless(f"{name}. {why}")
+        whole = f"{name}. {why}"
+        is_nobody = whole == without_tokens(whole)  # no illness is called like the person
+        return is_known and is_short and is_said and is_nobody and self._is_harmless(whole)
 
     @property
     def _all(self) -> str:
@@ -127,6 +134,7 @@ class Checker:
             return Left.LOWERS
         if foreign_identifiers(plain, self.sent):
             return Left.IDENTIFIES
+        plain = without_tokens(plain)
         text = " ".join(each.text for each in passages)
         allowed = set(_NUMBER.findall(text)) | set(_NUMBER.findall(self.question))
         if set(_NUMBER.findall(plain)) - allowed:
@@ -144,7 +152,7 @@ def _is_supported(plain: str, text: str) -> bool:
     return len(shared) >= min(_SHARED_STEMS, len(said)) and len(shared) >= _SHARED_SHARE * len(said)
 
 
-async def sentences(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+async def sentences(pieces: AsyncIterator[str]) -> AsyncGenerator[str, None]:
     """Whole sentences of what comes in pieces, each with the marks that follow it."""
     waiting = ""
     async for piece in pieces:
@@ -154,6 +162,19 @@ async def sentences(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
             waiting = waiting[end:]
     if waiting.strip():
         yield waiting.strip()
+
+
+def split(text: str) -> list[str]:
+    """The sentences of a text, each with the marks that follow it."""
+    found, rest = [], text.strip()
+    while (end := _END.search(rest)) is not None and rest:
+        found.append(rest[: end.end()].strip())
+        rest = rest[end.end() :].strip()
+    return [*found, rest] if rest else found
+
+
+def without_marks(text: str) -> str:
+    return _MARK.sub("", text)
 
 
 def _first_end(text: str) -> int | None:

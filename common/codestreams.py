@@ -2,6 +2,8 @@
 
 JPEG, JPEG-LS (ITU-T T.81, T.87) and JPEG 2000 (ITU-T T.800) streams carry notes beside the picture, and a
 name can stand in one. The picture itself is passed on bit by bit.
+
+RLE (PS3.5, G) is not taken: its segments hold every bit that is allocated, also those beside the picture.
 """
 
 import struct
@@ -10,8 +12,9 @@ from collections.abc import Iterator
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _RESTARTS = range(0xD0, 0xD8)
 _APPS = range(0xE0, 0xF0)
-_KEPT = {0xE0: (b"JFIF\0",), 0xEE: (b"Adobe",), 0xE8: (b"mrfx",)}
-"""Application segments by which a decoder knows the colours."""
+_JFIF = 0xE0
+_KEPT = {_JFIF: (b"JFIF\0", 14), 0xEE: (b"Adobe", 12), 0xE8: (b"mrfx", 5)}
+"""Application segments by which a decoder knows the colours: how they begin, and their bytes of use."""
 
 _SOC, _SOT, _SOD, _EOC, _NOTE = 0xFF4F, 0xFF90, 0xFF93, 0xFFD9, 0xFF64
 _TILE_LENGTH = 6
@@ -23,7 +26,7 @@ class NotUnderstood(Exception):
 
 
 def plain(frame: bytes) -> bytes:
-    """The frame without notes; for RLE, which has none, as it is. Raises `NotUnderstood`."""
+    """The frame without notes. Raises `NotUnderstood`."""
     try:
         if frame[:2] == b"\xff\xd8":
             return b"".join(_jpeg(frame))
@@ -31,17 +34,7 @@ def plain(frame: bytes) -> bytes:
             return b"".join(_jpeg_2000(frame))
     except (struct.error, IndexError):
         raise NotUnderstood from None
-    if _is_rle(frame):
-        return frame
     raise NotUnderstood
-
-
-def _is_rle(frame: bytes) -> bool:
-    """A header of 64 bytes that says where up to 15 segments begin (PS3.5, G.3)."""
-    if len(frame) < 64:
-        return False
-    count, first = struct.unpack_from("<2L", frame)
-    return bool(1 <= count <= 15 and first == 64)
 
 
 def _jpeg(frame: bytes) -> Iterator[bytes]:
@@ -61,7 +54,9 @@ def _jpeg(frame: bytes) -> Iterator[bytes]:
         end = at + 2 + length
         if length < 2 or end > len(frame):
             raise NotUnderstood
-        if not _is_note(kind, frame[at + 4 : end]):
+        if kind in _APPS:
+            yield _colours(kind, frame[at + 4 : end])
+        elif kind != _COM:
             yield frame[at:end]
         at = end
         if kind == _SOS:
@@ -69,10 +64,16 @@ def _jpeg(frame: bytes) -> Iterator[bytes]:
             yield frame[end:at]
 
 
-def _is_note(kind: int, content: bytes) -> bool:
-    if kind == _COM:
-        return True
-    return kind in _APPS and not content.startswith(_KEPT.get(kind, ()))
+def _colours(kind: int, content: bytes) -> bytes:
+    """The application segment, with what a decoder needs of it and no thumbnail; empty for a note."""
+    begin, size = _KEPT.get(kind, (b"", 0))
+    if not size or not content.startswith(begin):
+        return b""
+    if len(content) < size:
+        raise NotUnderstood
+    # The last two bytes of JFIF's are its thumbnail's size.
+    kept = content[: size - 2] + bytes(2) if kind == _JFIF else content[:size]
+    return struct.pack(">2BH", 0xFF, kind, 2 + size) + kept
 
 
 def _scan_end(frame: bytes, at: int) -> int:

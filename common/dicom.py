@@ -210,20 +210,24 @@ def is_encapsulated(data: Any) -> bool:
 def surroundings_of(data: Any) -> list[Box]:
     """All that lies outside of its ultrasound regions (PS3.3 C.8.5.5.1), as boxes beside each other.
 
-    None where it has no regions, or one that is none.
+    None where it has no regions, or one that reaches further than the image. Many machines give the first
+    row and column after a region as its last, some list regions that are empty.
     """
-    regions = []
+    regions: list[Box] = []
+    wide, high = int(data.Columns), int(data.Rows)
     for item in data.get("SequenceOfUltrasoundRegions") or []:
         corners = [
             _whole(item, f"RegionLocation{name}") for name in ("MinX0", "MinY0", "MaxX1", "MaxY1")
         ]
         left, top, right, bottom = (-1 if each is None else each for each in corners)
-        if not (0 <= left < right < int(data.Columns) and 0 <= top < bottom < int(data.Rows)):
+        if not (0 <= left <= wide and 0 <= right <= wide and 0 <= top <= high and 0 <= bottom <= high):
             return []
-        regions.append(Box(left=left, top=top, right=right + 1, bottom=bottom + 1))
+        region = Box(left=left, top=top, right=min(right + 1, wide), bottom=min(bottom + 1, high))
+        if left < right and top < bottom:
+            regions.append(region)
     if not 0 < len(regions) <= _MOST_REGIONS:
         return []
-    return _around(regions, int(data.Columns), int(data.Rows))
+    return _around(regions, wide, high)
 
 
 def _around(regions: list[Box], wide: int, high: int) -> list[Box]:

@@ -9,8 +9,8 @@ import asyncio
 import base64
 import hashlib
 import json
-import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from common.outside import Failed, Outside, Refused
 from common.problems import RedactionIncomplete, Unavailable
 from common.redaction import Identifier, Kind, NotRedacted, Redactor
 from common.settings import settings
+from common.surely import surely
 from common.telemetry import Metric
 
 M = TypeVar("M", bound=BaseModel)
@@ -39,7 +40,6 @@ _NOT_TAKEN = frozenset({"default", "title", "description", "maxLength", "minLeng
 """Words of JSON Schema that structured output does not know; the answer is validated by us."""
 
 _openai = Outside("openai", deadline=_DEADLINE, attempts=2)
-_log = logging.getLogger("healthhub.egress")
 
 
 class Prompt(Record):
@@ -59,9 +59,15 @@ class Prompt(Record):
     sealed: dict[str, bytes]
     """`instructions` and `data`, redacted; the hash of an image that went with them."""
 
+    def took(self, answer: Any) -> None:
+        """Count what an answer, or a refusal, says that it took."""
+        usage = getattr(answer, "usage", None)
+        self.input_tokens += int(getattr(usage, "input_tokens", 0) or 0)
+        self.output_tokens += int(getattr(usage, "output_tokens", 0) or 0)
+
     @property
     def cost(self) -> Cost:
-        """What it took, once it was answered."""
+        """What it took, as far as it is known."""
         return Cost.of(self.model, self.input_tokens, self.output_tokens)
 
 
@@ -114,23 +120,50 @@ async def ask(
 
     Raises `RedactionIncomplete` and `BudgetSpent`, and then nothing was sent; `Unavailable`.
     """
-    text = _plain(data, redactor, purpose)
+    text = await asyncio.to_thread(_plain, data, redactor, purpose)
     sent = _Sent(instructions=instructions, data=text, image_sha256=_sha256(image))
     prompt = _line(caller, purpose, vault, redactor, sent, model or settings().note_model)
-    if meter is not None:
-        await meter.reserve(Cost.at_most(prompt.model, instructions + text, _MOST_TOKENS))
-    await _note(caller, prompt)
+    async with _accounted(caller, prompt, meter, instructions + text, _MOST_TOKENS):
+        try:
+            found = await _openai.call(lambda: _answer(prompt, sent, image, name, answer))
+        except Refused:
+            prompt.outcome = "refused"
+            raise Unavailable(
+                "The language model does not answer this. Nothing was changed."
+            ) from None
+        except Failed:
+            raise Unavailable("The language model does not answer. Nothing was changed.") from None
+        prompt.outcome = "answered"
+        return found
+
+
+@asynccontextmanager
+async def _accounted(
+    caller: Principal | None, prompt: Prompt, meter: Meter | None, sent: str, most_tokens: int
+) -> AsyncIterator[None]:
+    """Take the money, write the ledger's line, and after the question settle both.
+
+    What was answered costs what it took; what was not, what was sent, unless it is known.
+    Both are settled whatever fails, also when nobody waits for the answer any more.
+
+    Raises `BudgetSpent`, and then nothing may be sent; `Unavailable`, `Busy`.
+    """
+    estimate = Cost.at_most(prompt.model, sent, most_tokens)
+    reserved = await meter.reserve(estimate) if meter is not None else None
     try:
-        return await _openai.call(lambda: _answer(prompt, sent, image, name, answer))
-    except Refused:
-        await _settle(prompt, {"outcome": "refused"})
-        raise Unavailable("The language model does not answer this. Nothing was changed.") from None
-    except Failed:
-        await _settle(prompt, {"outcome": "failed"})
-        raise Unavailable("The language model does not answer. Nothing was changed.") from None
+        await _note(caller, prompt)
+    except BaseException:
+        if meter is not None and reserved is not None:
+            await surely(meter.settle(reserved, Cost(0, 0)))
+        raise
+    prompt.outcome = "failed"
+    try:
+        yield
     finally:
-        if meter is not None:
-            await meter.settle(prompt.cost)
+        used = prompt.cost if prompt.cost.tokens else Cost.at_most(prompt.model, sent, 0)
+        await surely(_settle(prompt))
+        if meter is not None and reserved is not None:
+            await surely(meter.settle(reserved, used))
 
 
 class PublicText(str):
@@ -170,40 +203,35 @@ async def stream(
     model: str,
     meter: Meter,
     most_tokens: int = 1_200,
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """What the model writes, piece by piece; tokens in it stand for what was taken out.
 
     Raises as `ask` does, `Unavailable` also after some pieces.
     """
-    text = _plain(data, redactor, purpose)
-    prompt = _line(
-        caller, purpose, vault, redactor, _Sent(instructions=instructions, data=text), model
-    )
-    await meter.reserve(Cost.at_most(model, instructions + text, most_tokens))
-    await _note(caller, prompt)
-    ended: dict[str, Any] = {"outcome": "failed"}
-    try:
-        opened = await _openai.call(lambda: _begun(prompt, instructions, text, most_tokens))
-        async with asyncio.timeout(_DEADLINE):
-            async for event in opened:
-                if event.type == "response.output_text.delta":
-                    yield str(event.delta)
-                elif event.type in ("response.completed", "response.incomplete"):
-                    ended = {"outcome": "answered", **_usage(event.response)}
-                elif event.type.startswith("response.refusal"):
-                    ended = {"outcome": "refused"}
-                    raise Refused("the model refused")
-        if ended["outcome"] != "answered":
-            raise Failed("cut short")
-    except (Failed, Refused, TimeoutError):
-        raise Unavailable("The language model does not answer.") from None
-    except Exception as error:
-        if not _is_models(error):
-            raise
-        raise Unavailable("The language model does not answer.") from error
-    finally:
-        await _settle(prompt, ended)
-        await meter.settle(prompt.cost)
+    text = await asyncio.to_thread(_plain, data, redactor, purpose)
+    sent = _Sent(instructions=instructions, data=text)
+    prompt = _line(caller, purpose, vault, redactor, sent, model)
+    async with _accounted(caller, prompt, meter, instructions + text, most_tokens):
+        try:
+            opened = await _openai.call(lambda: _begun(prompt, instructions, text, most_tokens))
+            async with asyncio.timeout(_DEADLINE), opened:
+                async for event in opened:
+                    if event.type == "response.output_text.delta":
+                        yield str(event.delta)
+                    elif event.type in ("response.completed", "response.incomplete"):
+                        prompt.outcome = "answered"
+                        prompt.took(event.response)
+                    elif event.type.startswith("response.refusal"):
+                        prompt.outcome = "refused"
+                        raise Refused("the model refused")
+            if prompt.outcome != "answered":
+                raise Failed("cut short")
+        except (Failed, Refused, TimeoutError):
+            raise Unavailable("The language model does not answer.") from None
+        except Exception as error:
+            if not _is_models(error):
+                raise
+            raise Unavailable("The language model does not answer.") from error
 
 
 async def _begun(prompt: Prompt, instructions: str, text: str, most_tokens: int) -> Any:
@@ -242,32 +270,27 @@ async def embed_question(
 
     Raises as `ask` does.
     """
-    text = _plain({"question": question}, redactor, "search")
+    text = await asyncio.to_thread(_plain, {"question": question}, redactor, "search")
     model = settings().embedding_model
     prompt = _line(caller, "search", vault, redactor, _Sent(instructions="", data=text), model)
-    await meter.reserve(Cost.at_most(model, text, 0))
-    await _note(caller, prompt)
-    outcome = {"outcome": "failed"}
-    try:
-        (vector,) = await embed([json.loads(text)["question"]])
-        outcome = {"outcome": "answered"}
-    finally:
-        await _settle(prompt, outcome)
+    async with _accounted(caller, prompt, meter, text, 0):
+        (vector,) = await embed([json.loads(text)["question"]], prompt)
+        prompt.outcome = "answered"
     return vector
 
 
-async def embed(texts: Sequence[str]) -> list[Vector]:
-    """What texts mean that are about nobody: entries of the knowledge base.
+async def embed(texts: Sequence[str], prompt: Prompt | None = None) -> list[Vector]:
+    """What texts mean that are about nobody: entries of the knowledge base. What it took is counted in `prompt`.
 
     Raises `Unavailable`.
     """
     try:
-        return await _openai.call(lambda: _embedded(texts))
+        return await _openai.call(lambda: _embedded(texts, prompt))
     except (Failed, Refused):
         raise Unavailable("The language model does not answer.") from None
 
 
-async def _embedded(texts: Sequence[str]) -> list[Vector]:
+async def _embedded(texts: Sequence[str], prompt: Prompt | None) -> list[Vector]:
     import openai
 
     size = settings().embedding_dimensions
@@ -279,6 +302,8 @@ async def _embedded(texts: Sequence[str]) -> list[Vector]:
             encoding_format="float",
             timeout=_DEADLINE / 2,
         )
+        if prompt is not None:
+            prompt.input_tokens += int(getattr(found.usage, "total_tokens", 0) or 0)
         vectors = [Vector(tuple(map(float, each.embedding))) for each in found.data]
     except (openai.BadRequestError, openai.NotFoundError) as error:
         raise Refused(type(error).__name__) from error
@@ -358,14 +383,8 @@ async def _answer(
         raise Refused(type(error).__name__) from error
     except openai.APIError as error:
         raise Failed(type(error).__name__) from error
-    parsed = _parsed(found, answer)
-    await _settle(prompt, {"outcome": "answered", **_usage(found)})
-    return parsed
-
-
-def _usage(found: Any) -> dict[str, int]:
-    usage = getattr(found, "usage", None)
-    return {name: int(getattr(usage, name, 0) or 0) for name in ("input_tokens", "output_tokens")}
+    prompt.took(found)
+    return _parsed(found, answer)
 
 
 def _input(text: str, image: bytes | None) -> Any:
@@ -393,12 +412,17 @@ def _parsed(found: Any, answer: type[M]) -> M:
         raise Failed("not what was asked for") from error
 
 
-async def _settle(prompt: Prompt, fields: Mapping[str, Any]) -> None:
-    for name in ("input_tokens", "output_tokens"):
-        setattr(prompt, name, fields.get(name, getattr(prompt, name)))
+async def _settle(prompt: Prompt) -> None:
     batch = Batch()
     moment = now()
-    batch.update(prompt.path, {**fields, "answer_time": moment, "update_time": moment})
+    fields = {
+        "outcome": prompt.outcome,
+        "input_tokens": prompt.input_tokens,
+        "output_tokens": prompt.output_tokens,
+        "answer_time": moment,
+        "update_time": moment,
+    }
+    batch.update(prompt.path, fields)
     await batch.commit()
 
 

@@ -5,6 +5,7 @@ package phonenumbers knows. No number that is wrong is worth one that is right: 
 differ there is none, and the sentence names no number.
 """
 
+from contextlib import suppress
 from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,21 +42,19 @@ def numbers() -> dict[str, EmergencyNumber]:
 
 
 def country_of(*guesses: str | None) -> str | None:
-    """The first of these that is a country; a phone number's is its country's."""
-    for guess in guesses:
-        if not guess:
-            continue
-        if guess.startswith("+"):
-            from phonenumbers import NumberParseException, parse, region_code_for_number
+    """The first of these that is a country; a phone number's is its country's.
 
-            try:
-                region = region_code_for_number(parse(guess))
-            except NumberParseException:
-                continue
-            if region:
-                return str(region)
-        elif guess in numbers():
+    Also one whose number is not in the table: another country's would be the wrong one to call.
+    """
+    from phonenumbers import SUPPORTED_REGIONS, NumberParseException, parse, region_code_for_number
+
+    for guess in guesses:
+        if guess in numbers() or guess in SUPPORTED_REGIONS:
             return guess
+        if guess and guess.startswith("+"):
+            with suppress(NumberParseException):
+                if region := region_code_for_number(parse(guess)):
+                    return str(region)
     return None
 
 

@@ -74,6 +74,7 @@ class Once:
         self._path = path
         self._fingerprint = fingerprint
         self._is_reserved = False
+        self._reserved_for = _RESERVED_FOR
 
     async def finished(self) -> UsedKey | None:
         """The first request's answer, if there was one.
@@ -99,15 +100,16 @@ class Once:
             await self.replay()
             raise
 
-    async def reserve(self) -> UsedKey | None:
+    async def reserve(self, for_: timedelta = _RESERVED_FOR) -> UsedKey | None:
         """Claim the key before an effect outside the database; the first answer if there is one.
 
-        Raises as `finished` does.
+        `for_` is longer than the effect can take. Raises as `finished` does.
         """
         if self._path is None:
             return None
+        self._reserved_for = for_
         batch = Batch()
-        batch.create(self._path, self._key(0, "", None, _RESERVED_FOR))
+        batch.create(self._path, self._key(0, "", None, for_))
         try:
             await batch.commit()
         except AlreadyExists:
@@ -159,7 +161,7 @@ class Once:
         if self._path is None or seen is None or seen.expire_time > now():
             raise IdempotencyInFlight
         batch = Batch()
-        batch.update(self._path, {"expire_time": now() + _RESERVED_FOR}, seen.revision)
+        batch.update(self._path, {"expire_time": now() + self._reserved_for}, seen.revision)
         try:
             await batch.commit()
         except (NotFound, RecordChanged):

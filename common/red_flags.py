@@ -181,6 +181,9 @@ _BABIES = {
     "recien nacida": 7.0,
 }
 _LONGEST = 150 * 365.25
+_FOR = re.compile(
+    r" (?:for|since|past|last|about|seit|desde hace|hace|durante) (?:the )?(?:past |last |about |over |more than )*"
+)
 _DURATION = re.compile(rf"\b{_COUNT}(?: of)?(?: more than| about)? ?{_UNIT}\b")
 _RECENTLY = {
     "just now": 1 / 1440, "right now": 1 / 1440, "suddenly": 1 / 24, "this morning": 0.3, "since this morning": 0.5,
@@ -220,20 +223,12 @@ def _duration_of(situation: Situation) -> timedelta | None:
     """The one that is given, else the shortest that is said for how long it lasts."""
     if situation.duration and (given := duration_in(situation.duration)) is not None:
         return given
-    said = [
-        duration
-        for text in situation.texts
-        for match in re.finditer(
-            r" (?:for|since|past|last|about|seit|desde hace|hace|durante) (?:the )?(?:past |last |about |over |more than )*",
-            folded(text).text,
-        )
-        if (
-            duration := duration_in(
-                folded(text).text[match.end() : match.end() + 30], at_start=True
-            )
-        )
-        is not None
-    ]
+    said = []
+    for seen in (folded(text).text for text in situation.texts):
+        for match in _FOR.finditer(seen):
+            after = seen[match.end() : match.end() + 30]
+            if (duration := duration_in(after, at_start=True)) is not None:
+                said.append(duration)
     return min(said, default=None)
 
 

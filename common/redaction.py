@@ -308,9 +308,14 @@ def _is_nobodys(word: str) -> bool:
     return plain in _NOBODY or plain.removesuffix("s") in _NOBODY or is_word(plain)
 
 
+def without_tokens(text: str) -> str:
+    """The text without what stands for identifiers."""
+    return _TOKEN.sub(" ", text)
+
+
 def foreign_identifiers(text: str, known: str) -> list[str]:
     """What identifies somebody by its form in `text`, and does not stand in `known`: a model made it up, or had it elsewhere."""
-    plain = _TOKEN.sub(" ", text)
+    plain = without_tokens(text)
     found = [match[0].strip() for _, pattern in _FORMS for match in pattern.finditer(plain)]
     return [each for each in found if each not in known]
 
@@ -331,6 +336,27 @@ _OFTEN = {
 }
 
 
+_OFTEN_ELSEWHERE = (
+    word_set("""
+    le la les de du des un une et est je j mon ma mes ai il elle ne pas que qui dans sur pour avec
+    au aux en depuis mal très ce cette c d l suis vous mais ou
+"""),
+    word_set("""
+    il lo la i gli le di del della un una e è sono ho mio mia mi non che per con da dal in si ma
+    molto ha anche come al alla
+"""),
+    word_set("""
+    o a os as de do da dos das um uma e é estou tenho meu minha não que em no na por para com se
+    mas muito há desde eu está ao
+"""),
+    word_set("""
+    de het een en is ik heb mijn niet dat van voor met op te in zijn er maar ook al sinds hij zij
+    ze wat hoe bij aan
+"""),
+)
+"""Of French, Italian, Portuguese and Dutch, whose identifiers have forms that are not known here."""
+
+
 def language_of(text: str) -> str | None:
     """`en`, `es` or `de`, by the words that are frequent in each; None for anything else."""
     words = re.findall(r"[^\W\d_]+", text.lower())
@@ -339,6 +365,8 @@ def language_of(text: str) -> str | None:
         return None
     scores = {code: sum(word in often for word in words) for code, often in _OFTEN.items()}
     best = max(scores, key=lambda code: scores[code])
+    if any(sum(word in often for word in words) > scores[best] for often in _OFTEN_ELSEWHERE):
+        return None
     if scores[best] == 0:
         return "en" if len(words) <= _FEW and text.isascii() else None
     return best

@@ -23,6 +23,9 @@ Array = Any
 """numpy's, rows × columns or rows × columns × 3."""
 
 _MOST_VALUES = 1 << 16
+_RLE = "1.2.840.10008.1.2.5"
+_BAND = 64
+"""Rows."""
 
 
 def decoded(data: Any, frame: int) -> Array:
@@ -37,23 +40,41 @@ def decoded(data: Any, frame: int) -> Array:
         text = str(error).lower()
         is_short = isinstance(error, EOFError) or "bytes of pixel data is less" in text
         raise NotTaken(Reason.TRUNCATED if is_short else Reason.UNREADABLE_IMAGE) from None
-    return values if is_encapsulated(data) else own_bits(data, values)
+    # Of the encapsulated only RLE holds each allocated bit as it was; the others decode to what the image is.
+    is_as_stored = not is_encapsulated(data) or data.file_meta.TransferSyntaxUID == _RLE
+    return own_bits(data, values) if is_as_stored else values
 
 
 def own_bits(data: Any, values: Array) -> Array:
-    """Stored values without the bits that the image does not use: overlays of old files lie in them (PS3.5, 8.1.1)."""
+    """Stored values without the bits that the image does not use: overlays of old files lie in them (PS3.5, 8.1.1).
+
+    The others stay where they are.
+    """
     allocated = 8 * values.dtype.itemsize
+    if values.dtype.kind not in "iu" or data.get("BitsAllocated") != allocated or not values.size:
+        return values
+    above, below = _unused(data, allocated)
+    if above and (values.dtype.kind == "i" or int(values.max()) >> (allocated - above)):
+        values = (values << above) >> above
+    return (values >> below) << below if below else values
+
+
+def _unused(data: Any, allocated: int) -> tuple[int, int]:
+    """How many bits above and below the image's are none of its own."""
+    stored, high = _whole(data, "BitsStored"), _whole(data, "HighBit")
+    if stored is None or not 0 < stored <= allocated:
+        return 0, 0
+    # One that leaves no room for the stored bits, or lies outside, is a slip.
+    if high is None or not stored <= high + 1 <= allocated:
+        high = stored - 1
+    return allocated - 1 - high, high + 1 - stored
+
+
+def _whole(data: Any, keyword: str) -> int | None:
     try:
-        unused = allocated - 1 - int(data.HighBit)
-    except (AttributeError, TypeError, ValueError):
-        return values
-    if values.dtype.kind not in "iu" or data.get("BitsAllocated") != allocated:
-        return values
-    if not 0 < unused < allocated or not values.size:
-        return values
-    if values.dtype.kind == "u" and not int(values.max()) >> (allocated - unused):
-        return values
-    return (values << unused) >> unused
+        return int(data.get(keyword))
+    except (TypeError, ValueError):
+        return None
 
 
 def rendered(data: Any, values: Array, frame: int = 0) -> Array:
@@ -246,17 +267,24 @@ def contact_sheet(frames: list[Image.Image]) -> Image.Image:
 
 
 def quality_of(shown: Array) -> Quality:
-    grey = shown if shown.ndim == 2 else shown.astype(numpy.float64) @ [0.299, 0.587, 0.114]
-    grey = grey.astype(numpy.float64)
+    grey = shown if shown.ndim == 2 else numpy.asarray(picture(shown).convert("L"))
     low, high = numpy.percentile(grey, [5, 95])
-    inside = grey[1:-1, 1:-1]
-    sharpness = 0.0
-    if inside.size:
-        laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inside
-        sharpness = float(laplacian.var())
     return Quality(
         exposure=round(float(grey.mean()) / 255, 4),
         contrast=round(float(high - low) / 255, 4),
-        sharpness=round(sharpness, 2),
-        clipped=round(float(((grey <= 0) | (grey >= 255)).mean()), 4),
+        sharpness=round(_sharpness(grey), 2),
+        clipped=round(float(((grey == 0) | (grey == 255)).mean()), 4),
     )
+
+
+def _sharpness(grey: Array) -> float:
+    """The Laplacian's variance; some rows at a time, for the largest pictures would not fit as wider numbers."""
+    count = total = squares = 0
+    for top in range(0, grey.shape[0] - 2, _BAND):
+        some = grey[top : top + _BAND + 2].astype(numpy.int32)
+        around = some[:-2, 1:-1] + some[2:, 1:-1] + some[1:-1, :-2] + some[1:-1, 2:]
+        laplacian = around - 4 * some[1:-1, 1:-1]
+        count += laplacian.size
+        total += int(laplacian.sum(dtype=numpy.int64))
+        squares += int((laplacian**2).sum(dtype=numpy.int64))
+    return squares / count - (total / count) ** 2 if count else 0.0

@@ -279,6 +279,10 @@ async def _conversations_of(patient_id: str) -> AsyncIterator[Record]:
     for kept in (exchanges, threads, consents):
         async for record in kept.all_(patient_id):
             yield record
+    # What others asked with this record lies with them, under this patient's key.
+    asked: Where = [("patient_id", "==", patient_id)]
+    async for exchange in exchanges.all_(where=asked, everywhere=True):
+        yield exchange
 
 
 async def _waits_of(patient_id: str) -> AsyncIterator[Record]:

@@ -17,7 +17,12 @@ _UNDEFINED = 0xFFFFFFFF
 _OURS = "2.25.203470162395142381461396213216373961043"
 """Implementation Class UID: which program wrote the file (PS3.10, 7.1); made of a random UUID."""
 _DOCUMENT = "EncapsulatedDocument"
-_NOT_KEPT = ("DataSetTrailingPadding", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+_NOT_KEPT = (
+    "DataSetTrailingPadding",
+    "EncapsulatedPixelDataValueTotalLength",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+)
 
 
 class Scan:
@@ -123,14 +128,20 @@ class Scan:
         return _EXPLICIT, self._as_stored()
 
     def _plain_frames(self) -> list[bytes]:
-        """The compressed frames. Raises `NotUnderstood`."""
+        """The compressed frames. Raises `NotUnderstood`.
+
+        By an offset table there can be more than are declared; nobody looked at those.
+        """
         from pydicom.encaps import generate_frames
 
         try:
-            frames = generate_frames(self._data.PixelData, number_of_frames=self.frame_count)
-            return [codestreams.plain(frame) for frame in frames]
+            stored = generate_frames(self._data.PixelData, number_of_frames=self.frame_count)
+            frames = [codestreams.plain(frame) for frame in stored]
         except ValueError:  # fragments that can't be told apart
             raise codestreams.NotUnderstood from None
+        if len(frames) != self.frame_count:
+            raise codestreams.NotUnderstood
+        return frames
 
     def _as_stored(self) -> Iterator[bytes]:
         """The frames' bytes and no more, of each value only the bits that are the image's."""

@@ -86,7 +86,9 @@ def read(folder: Path) -> Iterator[tuple[str, KnowledgeWritten]]:
 
 def _parsed(text: str) -> KnowledgeWritten:
     _, head, body = text.split("---\n", 2)
-    given: dict[str, Any] = yaml.safe_load(head)
+    given: Any = yaml.safe_load(head)
+    if not isinstance(given, dict):
+        raise ValueError("begins with no fields such as `title: …` between two lines of `---`")
     source = {"title": given.pop("source"), "url": given.pop("url")}
     return KnowledgeWritten.model_validate({**given, "source": source, "text": body.strip()})
 

@@ -23,6 +23,9 @@ _DESPAIR = ("suicid", "self_harm")
 """In the names of rules after which a crisis line is named."""
 
 
+_OLDEST = 90.0
+
+
 @dataclass(frozen=True)
 class Asker:
     """Who asks, and the record that it is about, if there is one."""
@@ -63,6 +66,16 @@ async def asker_of(
             contacts.phone if contacts else None,
         ),
     )
+
+
+async def who_asks(caller: Principal, country: str | None, language: str | None) -> Asker:
+    """The caller with their own record, if they have one: it says where they live, and what must not leave."""
+    return await asker_of(caller, await repository.own_chart(caller.uid), country, language)
+
+
+def age_told(years: float) -> float:
+    """As a model may learn it: ages over 89 are identifiers (45 CFR 164.514(b)(2)(i)(C)), and one group."""
+    return min(years, _OLDEST)
 
 
 def age_of(born: date) -> float:

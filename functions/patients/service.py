@@ -375,6 +375,8 @@ async def _everything(patient: Patient, vault: Vault) -> AsyncIterator[dict[str,
     async for resource in _images(patient, vault, people):
         yield resource
     async for exchange in repository.exchanges_of(patient.id):
+        if exchange.patient_id not in (None, patient.id):
+            continue  # a doctor's own record does not hold what they asked about others
         asked = vault.open_all(exchange.path, exchange.sealed, ExchangePrivate)
         yield fhir.of_exchange(patient.id, exchange, asked)
     if (consent := await repository.consent_of(patient.id)) is not None:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from common import retention
+from common.assistant import Exchange
 from common.clinical import HistoryRecord, Patient
 from common.firestore import now
 from common.models import AuditEvent, Record
@@ -142,7 +143,7 @@ async def _purge_conversations(deadline: float) -> int:
         repository.threads_before(cutoff),
     )
     for records in due:
-        unheld = held.without(_until(deadline, records), _owner_of)
+        unheld = held.without(held.without(_until(deadline, records), _owner_of), _whose_record)
         deleted += await retention.delete_all(unheld, "conversations.purge", _REASON, _owner_of)
     return deleted
 
@@ -204,6 +205,11 @@ async def _until(deadline: float, records: AsyncIterator[R]) -> AsyncIterator[R]
 def _patient_of(record: Record) -> str:
     """`patients/{patient_id}/…`"""
     return record.path.split("/")[1]
+
+
+def _whose_record(record: Record) -> str | None:
+    """Of an exchange: the patient with whose record it was answered."""
+    return record.patient_id if isinstance(record, Exchange) else None
 
 
 _owner_of = _patient_of

@@ -19,6 +19,7 @@ def test_every_number_is_one_for_emergencies_by_an_independent_table() -> None:
         (("DE", "US"), "DE"),
         ((None, "+34612345678"), "ES"),
         (("XX", "+12125550147"), "US"),
+        (("NG", "DE"), "NG"),  # its number is not in the table: then no other country's is named
         (("", None), None),
         (("+999",), None),
     ],

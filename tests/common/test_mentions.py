@@ -7,6 +7,8 @@ import pytest
 from common import mentions
 from common.mentions import LANGUAGES, Status
 from common.phrases import NotAPhrase, folded, pattern_of
+from common.red_flags import Situation, found_in
+from common.urgency import Urgency
 
 
 def statuses(text: str, finding: str) -> set[Status]:
@@ -123,3 +125,106 @@ def test_a_long_text_takes_no_longer_than_its_length() -> None:
     """No pattern that runs away: the most repetitive text that a message may hold is read."""
     for text in ("chest " * 800, "no " * 1500, "my " * 1500, "a" * 4000, "pain in my " * 400):
         mentions.mentions(text[:4000])
+
+
+# What a review found missed or raised for nothing, with more of the same kinds.
+
+
+def is_emergency(text: str) -> bool:
+    return any(flag.urgency is Urgency.EMERGENCY for flag in found_in(Situation([text])))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm having a heart attack",
+        "I am having a stroke",
+        "blood is pouring from my leg",
+        "I'm bleeding out",
+        "I am bleeding heavily from my leg",
+        "He will kill me",
+        "My son swallowed razor blades",
+        "My daughter swallowed glass",
+        "My son's skin is on fire, petrol was poured over him",
+        "Dad died of a heart attack and I have crushing chest pain and I'm sweating",
+        "history of diabetes, crushing chest pain down left arm, sweating",
+        "What does it mean when my face is drooping and I can't speak?",
+        "reading on the sofa when my left arm went numb",
+        "I've never had such crushing chest pain",
+        "never felt anything like this chest pain and I'm sweating",
+        "Without warning I got the worst headache of my life",
+        "I stopped aspirin, crushing chest pain since an hour",
+        "My husband is going to kill me, he has a gun",
+        "My daughter swallowed magnets",
+        "Our house is on fire and my son is inside",
+        "My grandfather died of a stroke and now my face is numb on one side",
+        "History of high blood pressure and sudden worst headache of my life",
+        "Reading a book when suddenly I couldn't speak and my right arm went weak",
+        "What are the signs of a stroke? My left arm went numb and I can't talk",
+        "He passed out without warning and has no pulse",
+        "I came off my tablets last week, crushing chest pain",
+        "My arm is bleeding heavily, I fell through a window",
+        "My four month old is limp and won't feed",
+        "He was pulled from a burning house and is coughing soot",
+        "Someone threw acid in my face",
+        "He shot himself in the head",
+        "Me está dando un infarto",
+        "Mi marido me va a matar",
+        "Nunca he tenido un dolor de pecho así y estoy sudando",
+        "Noch nie so starke Brustschmerzen gehabt, ich schwitze",
+        "Es blutet stark aus dem Bein",
+        "Ich verblute",
+    ],
+)
+def test_a_plain_emergency_is_one(text: str) -> None:
+    assert is_emergency(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "it feels like swallowing razor blades",
+        "my throat is on fire",
+        "My mom will kill me when she sees my grades",
+        "My teacher will kill me if I miss the exam",
+        "My legs are on fire after leg day",
+        "I am on fire today, finished all my work",
+        "I have never had chest pain",
+        "no chest pain",
+        "I stopped smoking, drinking and eating meat",
+        "I'm not having a heart attack, just heartburn after pizza",
+        "What are the symptoms of a stroke?",
+        "I watched a documentary about people who are unconscious",
+        "She set the house on fire in the movie",
+        "The leaflet says it can cause seizures",
+        "I have a family history of heart disease, diabetes and stroke",
+        "My grandfather died of a heart attack and I want a check-up",
+        "History of seizures as a child, I need a note for my driving licence",
+        "I am bleeding from my hemorrhoids a little when I wipe",
+        "Bleeding out of my gums a little when I floss",
+        "Nunca he tenido dolor de pecho",
+        "Mi mamá me va a matar por las notas",
+        "Ich habe noch nie Brustschmerzen gehabt",
+    ],
+)
+def test_what_only_sounds_like_an_emergency_is_none(text: str) -> None:
+    assert not is_emergency(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("he can't move his arm", Status.PRESENT),
+        ("he is unable to move his arm", Status.PRESENT),
+        ("she is barely breathing", Status.PRESENT),
+        ("my arm is not weak", Status.DENIED),
+    ],
+)
+def test_a_phrase_denies_only_where_it_says_so(text: str, status: Status) -> None:
+    """The alternatives of one phrase are told apart: `(cant|unable to) move`."""
+    found = {
+        each.status
+        for each in mentions.mentions(text)
+        if each.finding in ("one_sided_weakness", "not_breathing")
+    }
+    assert found == {status}

@@ -1,5 +1,7 @@
 """Where conversations live: `conversations/{uid}`."""
 
+from dataclasses import dataclass
+
 from common import audit
 from common.assistant import (
     Exchange,
@@ -11,6 +13,7 @@ from common.crypto import Vault
 from common.firestore import Batch, Order, Where, now, plus
 from common.idempotency import Once
 from common.models import AuditEvent
+from common.urgency import Urgency
 
 from .schemas import ChatAnswer
 
@@ -28,38 +31,41 @@ async def latest(uid: str, conversation_id: str, most: int) -> list[Exchange]:
     return found[::-1]
 
 
-async def add(
-    uid: str,
-    conversation_id: str,
-    exchange: Exchange,
-    title: bytes | None,
-    once: Once,
-    answer: ChatAnswer,
-    vault: Vault,
-    event: AuditEvent,
-) -> None:
-    """Store an exchange, and that its conversation has one more; `title` begins a new one.
+@dataclass(frozen=True)
+class Added:
+    """What one more exchange brings with it."""
+
+    exchange: Exchange
+    title: bytes | None
+    """Begins a conversation."""
+    urgency: Urgency | None
+    """The highest of the conversation."""
+    answer: ChatAnswer
+    event: AuditEvent
+
+
+async def add(uid: str, added: Added, once: Once, vault: Vault) -> None:
+    """Store an exchange, and that its conversation has one more.
 
     Raises `NotFound` when the conversation was deleted meanwhile.
     """
+    exchange = added.exchange
     batch = Batch()
     batch.create(exchange.path, exchange)
-    path = threads.path(uid, conversation_id)
+    path = threads.path(uid, exchange.conversation_id)
     moment = now()
-    if title is not None:
+    if added.title is not None:
         thread = Thread(
             create_time=moment,
             update_time=moment,
             exchange_count=1,
-            urgency=exchange.urgency,
-            sealed={"title": title},
+            urgency=added.urgency,
+            sealed={"title": added.title},
         )
         batch.create(path, thread)
     else:
-        fields = {"exchange_count": plus(1), "update_time": moment}
-        if exchange.urgency is not None:
-            fields["urgency"] = exchange.urgency
+        fields = {"exchange_count": plus(1), "update_time": moment, "urgency": added.urgency}
         batch.update(path, fields)
-    once.remember(batch, 200, answer, vault=vault)
-    audit.add(batch, event)
+    once.remember(batch, 200, added.answer, vault=vault)
+    audit.add(batch, added.event)
     await batch.commit()

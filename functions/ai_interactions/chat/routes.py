@@ -1,7 +1,9 @@
 """Paths and schemas of conversations; each route calls one use case."""
 
 import json
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Header
@@ -14,6 +16,7 @@ from common.problems import (
     BudgetSpent,
     ConsentRequired,
     IdempotencyInFlight,
+    Internal,
     MalformedJson,
     NotFound,
     Problem,
@@ -27,6 +30,7 @@ from .schemas import (
 )
 
 router = APIRouter(tags=["assistant"])
+_log = logging.getLogger("healthhub.assistant")
 
 _Accept = Annotated[str | None, Header(include_in_schema=False)]
 
@@ -61,10 +65,15 @@ async def chat(
     return answer
 
 
-async def _bytes(events: AsyncIterator[bytes | ChatAnswer]) -> AsyncIterator[bytes]:
+async def _bytes(events: AsyncGenerator[bytes | ChatAnswer, None]) -> AsyncGenerator[bytes, None]:
+    """What fails is told as the last event: the answer has begun, so it has its status."""
     try:
-        async for event in events:
-            if isinstance(event, bytes):
-                yield event
-    except Problem as problem:  # the answer has begun, so it is told as its last event
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, bytes):
+                    yield event
+    except Problem as problem:
         yield sse.sse("problem", json.loads(problem.body()))
+    except Exception:  # noqa: BLE001 - of any kind, or the stream would end as if it were whole
+        _log.exception("an answer broke off")
+        yield sse.sse("problem", json.loads(Internal().body()))

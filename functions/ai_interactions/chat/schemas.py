@@ -27,7 +27,8 @@ class ChatMessage(Body):
 
 class ChatAnswer(BaseModel):
     conversation_id: str
-    exchange_id: str
+    exchange_id: str | None
+    """None when it could not be kept: an emergency is answered all the same."""
     answer: str
     """Marks such as `[1]` are the numbers of citations."""
     citations: list[Citation]

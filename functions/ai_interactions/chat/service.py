@@ -9,9 +9,10 @@ itself, and is told so.
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from common import access, audit, cited, egress, mentions
@@ -37,6 +38,7 @@ from common.problems import (
     Busy,
     ConsentRequired,
     NotFound,
+    Problem,
     RedactionIncomplete,
     Unavailable,
 )
@@ -44,14 +46,16 @@ from common.red_flags import RedFlag
 from common.redaction import Redactor, language_of
 from common.settings import settings
 from common.sse import sse
+from common.surely import surely
 from common.telemetry import Metric, count
-from common.urgency import Urgency
+from common.urgency import Urgency, most_urgent
 
 from ..repository import Chart, chart, own_chart
 from ..schemas import DISCLAIMER, Alarm
 from ..service import (
     Asker,
     age_of,
+    age_told,
     alarm,
     alarm_of,
     asker_of,
@@ -74,6 +78,15 @@ _MEMORY = 6_000
 _STILL_ONE = timedelta(hours=2)
 """For so long what was said before belongs to the same complaint."""
 _TITLE = 80
+_TITLE_OF_ANOTHER = "A question with a patient's record"
+_AT_MOST = timedelta(minutes=5)
+"""Longer than any answer takes: a model's deadline for the meaning, one for the answer, and the database's."""
+_WORSE = re.compile(
+    r"\b(?:wors\w*|more (?:pain|severe|intense|swollen)|stronger|spread\w*|increas\w*|unbearable|deteriorat\w*|not (?:getting )?better|still"
+    r"|peor\w*|empeor\w*|m[aá]s fuerte|aument\w*|schlimm\w*|schlechter|stärker|verschlecht\w*|nicht besser)\b",
+    re.IGNORECASE,
+)
+"""With it, what was said before is told again: the alarm of an hour ago may have been waited with."""
 
 _INSTRUCTIONS = """You answer a person's question about health for a clinic's app. The input is JSON: "question", "sources"
 (each with "id" and "text"), perhaps "earlier" (what was asked and answered before) and "record" (what the person's record holds).
@@ -87,7 +100,7 @@ _NOTHING = (
     "I have nothing on this that I can rest an answer on. I know about common illnesses, medicines and looking after oneself. "
     "If you feel unwell or are worried, ask a doctor; you can book one here."
 )
-_FROM_SOURCES = "This is what the knowledge base says; no language model was asked."
+_FROM_SOURCES = "This is what the knowledge base says."
 
 
 _RAISED = re.compile(r"\s*\[(EMERGENCY|URGENT)\]\s*")
@@ -104,22 +117,63 @@ class _Turn:
     asker: Asker
     record: Chart | None
     """That may be told to the model."""
-    vault: Vault
+    own_vault: Vault
     earlier: list[ExchangePrivate]
     flags: list[RedFlag]
     told: Alarm | None
     once: Once
+    urgency_before: Urgency | None = None
+    """Of the conversation."""
+
+    @property
+    def vault(self) -> Vault:
+        """What is asked with a record is kept under that patient's key, and ends with it."""
+        return self.record.vault if self.record is not None else self.own_vault
+
+    @property
+    def is_emergency(self) -> bool:
+        return self.told is not None and self.told.urgency is Urgency.EMERGENCY
 
 
 async def chat(
     caller: Principal, wish: ChatMessage, once: Once
-) -> AsyncIterator[bytes | ChatAnswer]:
+) -> AsyncGenerator[bytes | ChatAnswer, None]:
     """Server-sent events and, last, the answer as it is stored.
 
     Raises, before the first, `NotFound`, `ConsentRequired`, `IdempotencyInFlight`; what fails later is part of the answer.
+    Whatever fails, an emergency is answered, though it may not be kept.
     """
-    turn = await _begun(caller, wish, once)
-    return _events(turn)
+    try:
+        return _events(await _begun(caller, wish, once))
+    except Problem:
+        flags = await flags_in(situation_of([wish.message], None))
+        told = alarm(flags, wish.language or "en", wish.country)
+        if told is None or told.urgency is not Urgency.EMERGENCY:
+            raise
+        count(Metric.RED_FLAGS, urgency=told.urgency, where="chat")
+        return _only_alarm(wish, told)
+
+
+async def _only_alarm(wish: ChatMessage, told: Alarm) -> AsyncGenerator[bytes | ChatAnswer, None]:
+    """The call for help, where nothing else can be done."""
+    conversation_id = wish.conversation_id or id_by_time(now())
+    yield sse("started", {"conversation_id": conversation_id})
+    yield sse("alarm", told.model_dump(mode="json"))
+    yield sse("sentence", {"text": in_words(told)})
+    answer = ChatAnswer(
+        conversation_id=conversation_id,
+        exchange_id=None,
+        answer=in_words(told),
+        citations=[],
+        alarm=told,
+        is_model_used=False,
+        why_not="emergency",
+        is_record_used=False,
+        disclaimer=DISCLAIMER,
+        create_time=now(),
+    )
+    yield sse("ended", answer.model_dump(mode="json"))
+    yield answer
 
 
 async def _begun(caller: Principal, wish: ChatMessage, once: Once) -> _Turn:
@@ -128,17 +182,27 @@ async def _begun(caller: Principal, wish: ChatMessage, once: Once) -> _Turn:
     asker, vault = await asyncio.gather(
         asker_of(caller, own, wish.country, wish.language), own_vault(caller.uid)
     )
-    is_new = wish.conversation_id is None
     conversation_id = wish.conversation_id or id_by_time(now())
-    earlier, recent = await _earlier(caller.uid, wish.conversation_id, vault)
-    if (first := await once.reserve()) is not None:
+    before = await _before(caller.uid, wish, vault, record)
+    if (first := await once.reserve(_AT_MOST)) is not None:
         raise Replay(first)
-    flags = await _new_flags(wish.message, recent, own)
+    flags = await _new_flags(wish.message, before.recent, own)
     told = alarm(flags, asker.language, asker.country)
     if told is not None:
         count(Metric.RED_FLAGS, urgency=told.urgency, where="chat")
     return _Turn(
-        caller, wish, conversation_id, is_new, asker, record, vault, earlier, flags, told, once
+        caller=caller,
+        wish=wish,
+        conversation_id=conversation_id,
+        is_new=wish.conversation_id is None,
+        asker=asker,
+        record=record,
+        own_vault=vault,
+        earlier=before.earlier,
+        flags=flags,
+        told=told,
+        once=once,
+        urgency_before=before.urgency,
     )
 
 
@@ -154,25 +218,44 @@ async def _record_for(caller: Principal, patient_id: str | None) -> Chart | None
     return await audit.reading(event, chart(patient_id))
 
 
-async def _earlier(
-    uid: str, conversation_id: str | None, vault: Vault
-) -> tuple[list[ExchangePrivate], list[str]]:
-    """What was said before, and which of the questions are so recent that they belong to this one."""
-    if conversation_id is None:
-        return [], []
-    if await repository.thread(uid, conversation_id) is None:
+@dataclass
+class _Before:
+    """What of a conversation bears on its next message."""
+
+    earlier: list[ExchangePrivate] = field(default_factory=list)
+    """That the model may be told again."""
+    recent: list[str] = field(default_factory=list)
+    """Questions so recent that they belong to the same complaint."""
+    urgency: Urgency | None = None
+
+
+async def _before(uid: str, wish: ChatMessage, own: Vault, record: Chart | None) -> _Before:
+    """Only what was asked with the same record is told again: access and consent were looked at for this one alone.
+
+    Raises `NotFound`.
+    """
+    if wish.conversation_id is None:
+        return _Before()
+    thread = await repository.thread(uid, wish.conversation_id)
+    if thread is None:
         raise NotFound
-    found = await repository.latest(uid, conversation_id, _REMEMBERED)
-    opened = [vault.open_all(each.path, each.sealed, ExchangePrivate) for each in found]
+    before = _Before(urgency=thread.urgency)
     since = now() - _STILL_ONE
-    recent = [
-        one.question for one, each in zip(opened, found, strict=True) if each.create_time > since
-    ]
-    return opened, recent
+    for each in await repository.latest(uid, wish.conversation_id, _REMEMBERED):
+        is_same = each.patient_id == wish.patient_id
+        if not is_same and each.patient_id is not None:
+            continue
+        vault = record.vault if is_same and record is not None else own
+        said = vault.open_all(each.path, each.sealed, ExchangePrivate)
+        if is_same and language_of(said.question) is not None:
+            before.earlier.append(said)
+        if each.create_time > since:
+            before.recent.append(said.question)
+    return before
 
 
 async def _new_flags(message: str, recent: Sequence[str], own: Chart | None) -> list[RedFlag]:
-    """What the message raises, alone or with what was said shortly before; not what that had raised already."""
+    """What the message raises, alone or with what was said shortly before; not what that had raised already, unless it gets worse."""
     if not recent:
         return await flags_in(situation_of([message], own))
     together, alone, before = await asyncio.gather(
@@ -181,28 +264,36 @@ async def _new_flags(message: str, recent: Sequence[str], own: Chart | None) -> 
         flags_in(situation_of(recent, own)),
     )
     said = {flag.rule_id for flag in before} - {flag.rule_id for flag in alone}
+    if _WORSE.search(message):
+        said = set()
     return [flag for flag in together if flag.rule_id not in said]
 
 
 # ---------------------------------------------------------------- answering
 
 
-async def _events(turn: _Turn) -> AsyncIterator[bytes | ChatAnswer]:
-    stored = False
+async def _events(turn: _Turn) -> AsyncGenerator[bytes | ChatAnswer, None]:
+    is_stored = False
     try:
         yield sse("started", {"conversation_id": turn.conversation_id})
         if turn.told is not None:
             yield sse("alarm", turn.told.model_dump(mode="json"))
         reply = _Reply(turn)
-        async for sentence in reply.sentences():
-            yield sse("sentence", {"text": sentence})
-        answer = await _store(turn, reply)
-        stored = True
+        async with aclosing(reply.sentences()) as said:
+            async for sentence in said:
+                yield sse("sentence", {"text": sentence})
+        try:
+            answer = await _store(turn, reply)
+            is_stored = True
+        except Problem:
+            if not turn.is_emergency:
+                raise
+            answer = _answer(turn, reply, None, now())
         yield sse("ended", answer.model_dump(mode="json"))
         yield answer
     finally:
-        if not stored:
-            await turn.once.release()
+        if not is_stored:
+            await surely(turn.once.release())
 
 
 class _Reply:
@@ -219,11 +310,11 @@ class _Reply:
     def text(self) -> str:
         return " ".join(self.parts) if self.why_not != "emergency" else "\n\n".join(self.parts)
 
-    async def sentences(self) -> AsyncIterator[str]:
+    async def sentences(self) -> AsyncGenerator[str, None]:
         turn = self._turn
         if turn.told is not None:
             yield self._said(in_words(turn.told))
-        if turn.told is not None and turn.told.urgency is Urgency.EMERGENCY:
+        if turn.is_emergency:
             self.why_not = "emergency"
             return
         meter = Meter(turn.caller.uid)
@@ -238,8 +329,9 @@ class _Reply:
             yield self._said(_NOTHING)
             return
         if self.why_not is None and not vector_failed:
-            async for sentence in self._by_model(about, meter, redactor):
-                yield self._said(sentence)
+            async with aclosing(self._by_model(about, meter, redactor)) as sentences:
+                async for sentence in sentences:
+                    yield self._said(sentence)
         if not self.is_model_used:
             yield self._said(self._from_sources(about))
 
@@ -270,7 +362,7 @@ class _Reply:
 
     async def _by_model(
         self, about: Sequence[Found], meter: Meter, redactor: Redactor
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         turn = self._turn
         passages = passages_of([each.entry for each in about])
         data = self._data(about)
@@ -289,15 +381,16 @@ class _Reply:
             meter=meter,
         )
         try:
-            async for sentence in cited.sentences(pieces):
-                raised = _RAISED.match(sentence)
-                alarming = self._raise(Urgency(raised[1].lower())) if raised else None
-                if alarming is not None:
-                    yield alarming
-                checked = checker.check(_RAISED.sub("", sentence))
-                if checked is not None:
-                    self.is_model_used = True
-                    yield redactor.restore(checked)
+            async with aclosing(pieces), aclosing(cited.sentences(pieces)) as sentences:
+                async for sentence in sentences:
+                    raised = _RAISED.match(sentence)
+                    alarming = self._raise(Urgency(raised[1].lower())) if raised else None
+                    if alarming is not None:
+                        yield alarming
+                    checked = checker.check(_RAISED.sub("", sentence))
+                    if checked is not None:
+                        self.is_model_used = True
+                        yield redactor.restore(checked)
         except RedactionIncomplete:
             self.why_not = "identifiers"
         except (BudgetSpent, Unavailable, Busy):
@@ -356,7 +449,7 @@ def _record(record: Chart) -> dict[str, Any]:
     """What of a record may help an answer; who it is, no model is told."""
     private = record.private
     return {
-        "age_years": int(age_of(record.patient.birth_date)),
+        "age_years": int(age_told(age_of(record.patient.birth_date))),
         "sex": record.patient.sex,
         "conditions": [each.name for each in private.conditions],
         "allergies": [each.substance for each in private.allergies],
@@ -387,9 +480,25 @@ async def _store(turn: _Turn, reply: _Reply) -> ChatAnswer:
         red_flag_ids=[flag.rule_id for flag in turn.flags],
     )
     exchange.sealed = turn.vault.seal_all(path, private)
-    answer = ChatAnswer(
+    answer = _answer(turn, reply, exchange.id, moment)
+    title = None
+    if turn.is_new:
+        is_others = turn.record is not None and turn.record.patient.id != uid
+        words = _TITLE_OF_ANOTHER if is_others else turn.wish.message[:_TITLE]
+        thread = f"conversations/{uid}/threads/{turn.conversation_id}"
+        title = turn.own_vault.seal(thread, "title", words)
+    event = audit.event(turn.caller, "chat.ask", path, turn.vault.patient_id)
+    highest = [each for each in (exchange.urgency, turn.urgency_before) if each is not None]
+    urgency = most_urgent(*highest) if highest else None
+    added = repository.Added(exchange, title, urgency, answer, event)
+    await repository.add(uid, added, turn.once, turn.vault)
+    return answer
+
+
+def _answer(turn: _Turn, reply: _Reply, exchange_id: str | None, moment: datetime) -> ChatAnswer:
+    return ChatAnswer(
         conversation_id=turn.conversation_id,
-        exchange_id=exchange.id,
+        exchange_id=exchange_id,
         answer=reply.text,
         citations=reply.citations,
         alarm=turn.told,
@@ -399,12 +508,3 @@ async def _store(turn: _Turn, reply: _Reply) -> ChatAnswer:
         disclaimer=DISCLAIMER,
         create_time=moment,
     )
-    title = None
-    if turn.is_new:
-        thread = f"conversations/{uid}/threads/{turn.conversation_id}"
-        title = turn.vault.seal(thread, "title", turn.wish.message[:_TITLE])
-    event = audit.event(turn.caller, "chat.ask", path, uid)
-    await repository.add(
-        uid, turn.conversation_id, exchange, title, turn.once, answer, turn.vault, event
-    )
-    return answer

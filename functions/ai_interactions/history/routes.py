@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 
 from common.auth import PROBLEMS, Caller
 from common.pages import Page, PageQuery
-from common.problems import MalformedJson, NotFound, PageTokenInvalid, responses
+from common.problems import LegalHold, MalformedJson, NotFound, PageTokenInvalid, responses
 from common.schemas import ID_PATTERN
 
 from . import service
@@ -55,7 +55,7 @@ async def list_exchanges(
 @router.delete(
     "/ai-interactions/history/{user_id}",
     status_code=204,
-    responses=responses(*PROBLEMS, NotFound),
+    responses=responses(*PROBLEMS, NotFound, LegalHold),
 )
 async def delete_conversations(caller: Caller, user_id: UserId) -> None:
     """Forget all that was asked and answered."""
@@ -65,7 +65,7 @@ async def delete_conversations(caller: Caller, user_id: UserId) -> None:
 @router.delete(
     "/ai-interactions/history/{user_id}/{conversation_id}",
     status_code=204,
-    responses=responses(*PROBLEMS, NotFound),
+    responses=responses(*PROBLEMS, NotFound, LegalHold),
 )
 async def delete_conversation(
     caller: Caller, user_id: UserId, conversation_id: ConversationId

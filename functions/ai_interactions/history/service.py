@@ -1,12 +1,26 @@
 """The use cases of what is kept: conversations to read again or forget, what left for models, who agreed to what."""
 
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
 from common import access, audit
-from common.assistant import CONSENT, Exchange, ExchangePrivate, consents, own_vault
+from common.assistant import (
+    CONSENT,
+    Consent,
+    Exchange,
+    ExchangePrivate,
+    Thread,
+    consents,
+    own_vault,
+)
 from common.auth import Principal
 from common.crypto import Vault, vault_of
 from common.egress import Prompt
 from common.pages import PageQuery
-from common.problems import Forbidden, NotFound
+from common.patients import current, patients
+from common.preconditions import applied
+from common.problems import Forbidden, LegalHold, NotFound
 
 from .. import policy
 from . import repository
@@ -50,8 +64,27 @@ async def list_exchanges(
     event = audit.event(caller, "conversations.read", resource, user_id)
     listed = repository.list_exchanges(user_id, conversation_id, page)
     found, token = await audit.reading(event, listed)
-    vault = await own_vault(user_id)
-    return [_shown(each, vault) for each in found], token
+    vaults = await _vaults_of(caller, user_id, found, resource)
+    return [
+        _shown(each, vault)
+        for each in found
+        if (vault := vaults.get(each.patient_id or user_id)) is not None
+    ], token
+
+
+async def _vaults_of(
+    caller: Principal, user_id: str, found: Sequence[Exchange], resource: str
+) -> dict[str, Vault]:
+    """By patient, each told that this is read; of who was erased there is none."""
+    vaults: dict[str, Vault] = {}
+    for patient_id in {each.patient_id or user_id for each in found}:
+        if patient_id == user_id:
+            vaults[user_id] = await own_vault(user_id)
+            continue
+        with suppress(NotFound):
+            vaults[patient_id] = await vault_of(patient_id)
+            await audit.record(audit.event(caller, "conversations.read", resource, patient_id))
+    return vaults
 
 
 def _shown(exchange: Exchange, vault: Vault) -> ExchangePublic:
@@ -68,10 +101,30 @@ def _shown(exchange: Exchange, vault: Vault) -> ExchangePublic:
 
 
 async def forget(caller: Principal, user_id: str, conversation_id: str | None = None) -> None:
-    """Delete one conversation, or all of a person's; again is no harm. Raises `NotFound`."""
+    """Delete one conversation, or all of a person's; again is no harm.
+
+    What is to be deleted is on record before anything goes; the threads go last, so that it can be done again.
+    Raises `NotFound`; `LegalHold` while the person, or whose record was used, is under one.
+    """
     resource = f"conversations/{user_id}/threads/{conversation_id or '*'}"
     await _may_read(caller, user_id, "conversations.delete", resource)
-    await repository.forget(caller, user_id, conversation_id)
+    await audit.record(audit.event(caller, "conversations.delete", resource, user_id))
+
+    async def change() -> bool:
+        found: Sequence[Exchange | Thread]
+        found = await repository.some_exchanges(user_id, conversation_id)
+        found = found or await repository.some_threads(user_id, conversation_id)
+        whose = {user_id} | {each.patient_id for each in found if isinstance(each, Exchange)}
+        asked = await asyncio.gather(*(patients.get(each) for each in whose if each is not None))
+        existing = [each for each in asked if each is not None]
+        if any(each.has_legal_hold for each in existing):
+            raise LegalHold
+        if found:
+            await repository.delete(found, existing)
+        return bool(found)
+
+    while await applied(change):
+        pass
 
 
 async def _may_read(caller: Principal, user_id: str, action: str, resource: str) -> None:
@@ -133,7 +186,12 @@ async def set_consent(caller: Principal, patient_id: str, *, is_given: bool) -> 
     await access.ground(caller, patient_id, "consents.change", path)
     if not policy.can_change_consent(caller, patient_id):
         raise await audit.refuse(caller, "consents.change", path, patient_id, Forbidden())
-    stored = await repository.put_consent(caller, patient_id, is_given=is_given)
+
+    async def change() -> Consent:
+        patient = await current(patient_id)
+        return await repository.put_consent(caller, patient, is_given=is_given)
+
+    stored = await applied(change)
     return ConsentPublic(
         patient_id=patient_id, is_given=stored.is_given, update_time=stored.update_time
     )

@@ -16,7 +16,7 @@ from common.problems import (
 )
 from common.redaction import language_of
 
-from ..service import asker_of
+from ..service import who_asks
 from . import repository
 from .schemas import (
     KnowledgeCreate,
@@ -31,8 +31,8 @@ async def find(caller: Principal, wish: KnowledgeQuery) -> KnowledgeResults:
     """By meaning and by words; by words alone where the question may not leave or nobody answers."""
     vector = None
     if language_of(wish.q) is not None:
-        asker = await asker_of(caller, None, None, None)
         try:
+            asker = await who_asks(caller, None, None)
             vault = await own_vault(caller.uid)
             vector = await egress.embed_question(
                 caller, vault, asker.redactor, wish.q, Meter(caller.uid)

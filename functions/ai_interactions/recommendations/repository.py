@@ -5,7 +5,7 @@ from common.firestore import Order, Where
 from common.patients import history
 
 _NEWEST: Order = [("occurred_on", "DESCENDING")]
-_MOST = 30
+_MOST = 100
 """Of each type."""
 
 TYPES = (HistoryType.MEDICATION, HistoryType.ALLERGY, HistoryType.CONDITION)

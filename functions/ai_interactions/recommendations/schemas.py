@@ -24,7 +24,10 @@ class Recommendations(BaseModel):
     left_out: int
     """Suggestions without evidence or source."""
     is_model_used: bool
-    why_not: Literal["no_consent", "nothing_recorded", "identifiers", "no_answer", "budget"] | None
+    why_not: (
+        Literal["no_consent", "nothing_recorded", "language", "identifiers", "no_answer", "budget"]
+        | None
+    )
     disclaimer: str
 
 

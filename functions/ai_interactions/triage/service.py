@@ -23,9 +23,9 @@ from common.telemetry import Metric, count
 from common.urgency import Urgency, most_urgent
 
 from ..schemas import DISCLAIMER
-from ..service import Asker, alarm, asker_of, flags_in
+from ..service import Asker, age_told, alarm_of, flags_in, who_asks
 from . import repository
-from .schemas import Assessment, PossibleCause, SymptomReport, Triage
+from .schemas import Assessment, BookableDoctor, PossibleCause, SymptomReport, Triage
 
 _MOST_CAUSES, _MOST_ADVICE, _MOST_QUESTIONS = 5, 6, 5
 _FALLBACK = Specialty.FAMILY_MEDICINE
@@ -55,26 +55,23 @@ class _Heard:
 
 
 async def analyze(caller: Principal, wish: SymptomReport) -> Assessment:
-    """Raises `Unavailable` only when the database does not answer."""
-    asker = await asker_of(caller, None, wish.country, wish.language)
+    """Raises `Unavailable` when the database does not answer, but not in an emergency."""
     situation = _situation(wish)
     flags = await flags_in(situation)
-    told = alarm(flags, asker.language, asker.country)
+    is_emergency = bool(flags) and flags[0].urgency is Urgency.EMERGENCY
+    asker = await _asker(caller, wish, is_emergency=is_emergency)
     heard = _Heard(why_not="emergency")
-    if told is None or told.urgency is not Urgency.EMERGENCY:
+    if not is_emergency:
         heard = await _by_model(caller, wish, asker)
     flags = await _also_over(heard, situation, flags)
-    told = alarm(flags, asker.language, asker.country)
     # Without a model nobody says that somebody may stay at home.
-    urgency = most_urgent(
-        told.urgency if told else Urgency.SELF_CARE, heard.urgency or Urgency.ROUTINE
-    )
-    if told is not None:
-        count(Metric.RED_FLAGS, urgency=told.urgency, where="analyze")
+    urgency = most_urgent(*(flag.urgency for flag in flags), heard.urgency or Urgency.ROUTINE)
+    told = None
+    if urgency in (Urgency.EMERGENCY, Urgency.URGENT):
+        told = alarm_of(urgency, flags, asker.language, asker.country)
+        count(Metric.RED_FLAGS, urgency=urgency, where="analyze")
     specialty = _specialty(flags, heard, wish)
-    path = f"users/{caller.uid}/assessments"
-    event = audit.event(caller, "triage.analyze", path, caller.uid)
-    doctors = await audit.reading(event, repository.bookable(specialty))
+    doctors = await _doctors(caller, specialty, is_emergency=urgency is Urgency.EMERGENCY)
     return Assessment(
         urgency=urgency,
         alarm=told,
@@ -89,6 +86,29 @@ async def analyze(caller: Principal, wish: SymptomReport) -> Assessment:
         why_not=heard.why_not,
         disclaimer=DISCLAIMER,
     )
+
+
+async def _asker(caller: Principal, wish: SymptomReport, *, is_emergency: bool) -> Asker:
+    """Who asks. In an emergency not even a database that is away keeps the call for help back."""
+    try:
+        return await who_asks(caller, wish.country, wish.language)
+    except (Unavailable, Busy):
+        if not is_emergency:
+            raise
+        return Asker(None, None, wish.language or "en", wish.country)
+
+
+async def _doctors(
+    caller: Principal, specialty: Specialty, *, is_emergency: bool
+) -> list[BookableDoctor]:
+    """Who can be booked; nobody, where an emergency would have to wait for it."""
+    event = audit.event(caller, "triage.analyze", f"users/{caller.uid}/assessments", caller.uid)
+    try:
+        return await audit.reading(event, repository.bookable(specialty))
+    except (Unavailable, Busy):
+        if not is_emergency:
+            raise
+        return []
 
 
 def _situation(wish: SymptomReport) -> Situation:
@@ -143,7 +163,7 @@ def _data(wish: SymptomReport, found: Sequence[Found]) -> dict[str, object]:
     told = {
         "symptoms": wish.symptoms,
         "description": wish.description,
-        "age_years": wish.age,
+        "age_years": age_told(wish.age),
         "sex": wish.sex,
         "pregnant": wish.pregnant,
         "duration": wish.duration,
@@ -160,8 +180,8 @@ def _let_through(answer: Triage, found: Sequence[Found], asked: str, redactor: R
     checker = Checker(passages, sent, asked, is_english=language_of(asked) == "en")
     advice = [
         redactor.restore(checked)
-        for sentence in answer.advice[:_MOST_ADVICE]
-        if (checked := checker.check(sentence)) is not None
+        for said in answer.advice[:_MOST_ADVICE]
+        if (checked := checker.check_all(said)) is not None
     ]
     return _Heard(
         urgency=answer.urgency,
