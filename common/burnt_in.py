@@ -29,8 +29,18 @@ class Reading:
     passes: int = 0
     residual: int = 0
     frames: int = 0
+    """That were read by themselves."""
     middle: bytes | None = None
     """The middle frame, with these regions black."""
+
+    def word_count(self) -> int:
+        """Words that were blacked out, each once, in however many frames it stands."""
+        places: dict[str, list[Box]] = {}
+        for word in self.words:
+            known = places.setdefault(word.text, [])
+            if not word.is_marker and not any(_is_within(word.box, box) for box in known):
+                known.append(word.box)
+        return sum(map(len, places.values()))
 
 
 async def read_text(picture: Picture, beside: list[Box]) -> Reading:
@@ -44,7 +54,7 @@ async def read_text(picture: Picture, beside: list[Box]) -> Reading:
         seen = [each async for each in picture.readable(found.regions)]
         words = await vision.read(seen)
         if attempt == 0:
-            found.words, found.frames = words, len(seen)
+            found.words, found.frames = words, sum(each.frame is not None for each in seen)
         left = [word.box for word in words if _is_to_go(word, attempt)]
         rows = _lettering(seen, words)
         found.middle = _middle(seen)
@@ -67,10 +77,27 @@ def _is_to_go(word: Word, attempt: int) -> bool:
 
 
 def _lettering(seen: list[Readable], words: list[Word]) -> list[Box]:
-    """Rows of it, but for markers of side."""
-    markers = [word.box for word in words if word.is_marker]
+    """Rows of it, without the markers of side that stand in them."""
     rows = [row for each in seen for row in each.lettering]
-    return [row for row in rows if not any(_is_within(marker, row) for marker in markers)]
+    for marker in (word.box for word in words if word.is_marker):
+        rows = [part for row in rows for part in _without(row, marker)]
+    return rows
+
+
+def _without(row: Box, marker: Box) -> list[Box]:
+    """What is left of the row beside a marker in it: a reader that saw only the marker saw no name beside it.
+
+    A row has margins, so what is narrower than the marker is high holds no word.
+    """
+    if not _is_within(marker, row):
+        return [row]
+    sides = [(row.left, marker.left), (marker.right, row.right)]
+    least = marker.bottom - marker.top
+    return [
+        Box(left=left, top=row.top, right=right, bottom=row.bottom)
+        for left, right in sides
+        if right - left > least
+    ]
 
 
 def _is_within(box: Box, other: Box) -> bool:
@@ -96,17 +123,30 @@ def _grown(box: Box, by: int) -> Box:
 
 def _merged(boxes: list[Box]) -> list[Box]:
     """Those of one line, and those that lie in each other, as one: strips between them would look like letters."""
-    left = sorted(boxes, key=lambda each: (each.top, each.left))
+    ordered = sorted(boxes, key=lambda each: (each.top, each.left))
+    is_taken = [False] * len(ordered)
     merged: list[Box] = []
-    while left:
-        box = left.pop(0)
-        near = [other for other in left if _is_near(box, other)]
-        if not near:
-            merged.append(box)
+    for start, first in enumerate(ordered):
+        if is_taken[start]:
             continue
-        left = [other for other in left if other not in near]
-        left.insert(0, _around([box, *near]))
+        box = first
+        while near := _near(box, ordered, start + 1, is_taken):
+            box = _around([box, *(ordered[index] for index in near)])
+            for index in near:
+                is_taken[index] = True
+        merged.append(box)
     return sorted(merged, key=lambda each: (each.top, each.left))
+
+
+def _near(box: Box, ordered: list[Box], start: int, is_taken: list[bool]) -> list[int]:
+    """Which of those from `start` on are near and not taken; those below the box can't be."""
+    found = []
+    for index in range(start, len(ordered)):
+        if ordered[index].top >= box.bottom:
+            break
+        if not is_taken[index] and _is_near(box, ordered[index]):
+            found.append(index)
+    return found
 
 
 def _is_near(box: Box, other: Box) -> bool:

@@ -220,7 +220,9 @@ def surroundings_of(data: Any) -> list[Box]:
             _whole(item, f"RegionLocation{name}") for name in ("MinX0", "MinY0", "MaxX1", "MaxY1")
         ]
         left, top, right, bottom = (-1 if each is None else each for each in corners)
-        if not (0 <= left <= wide and 0 <= right <= wide and 0 <= top <= high and 0 <= bottom <= high):
+        if not (
+            0 <= left <= wide and 0 <= right <= wide and 0 <= top <= high and 0 <= bottom <= high
+        ):
             return []
         region = Box(left=left, top=top, right=min(right + 1, wide), bottom=min(bottom + 1, high))
         if left < right and top < bottom:

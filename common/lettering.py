@@ -195,7 +195,7 @@ def _joined(rows: Array, starts: Array, ends: Array, width: int) -> Array:
 def _rows(letters: list[Letter]) -> list[list[Letter]]:
     """Letters that follow each other: of like height and tone, on one line, with no wide gap."""
     letters = sorted(letters, key=lambda each: (each.left, each.top))
-    buckets: dict[int, list[int]] = {}
+    buckets: dict[tuple[int, int], list[int]] = {}
     row_of = list(range(len(letters)))
 
     def root(index: int) -> int:
@@ -204,20 +204,35 @@ def _rows(letters: list[Letter]) -> list[list[Letter]]:
             index = row_of[index]
         return index
 
-    size = _MOST_HEIGHT
     for index, letter in enumerate(letters):
-        near = (letter.top // size, letter.bottom // size)
-        for bucket in {*near}:
-            waiting = buckets.setdefault(bucket, [])
-            waiting[:] = [i for i in waiting if letter.left - letters[i].right <= 2 * size]
+        for bucket in _buckets_beside(letter):
+            if not (waiting := buckets.get(bucket)):
+                continue
+            # No gap is wider than four heights of the letter before it, nor than the highest letter.
+            reach = letter.left - min(4 << bucket[0], _MOST_HEIGHT)
+            waiting[:] = [i for i in waiting if letters[i].right >= reach]
             for other in waiting:
-                if root(other) != root(index) and _follows(letters[other], letter):
+                if _follows(letters[other], letter) and root(other) != root(index):
                     row_of[root(index)] = root(other)
-            waiting.append(index)
+        for bucket in _buckets(letter, letter.height.bit_length()):
+            buckets.setdefault(bucket, []).append(index)
     rows: dict[int, list[Letter]] = {}
     for index, letter in enumerate(letters):
         rows.setdefault(root(index), []).append(letter)
     return list(rows.values())
+
+
+def _buckets_beside(letter: Letter) -> Iterator[tuple[int, int]]:
+    """Where those wait that the letter may follow: one that does is at most twice as high, and at least half."""
+    level = letter.height.bit_length()
+    for each in (level - 1, level, level + 1):
+        yield from _buckets(letter, each)
+
+
+def _buckets(letter: Letter, level: int) -> Iterator[tuple[int, int]]:
+    """By a letter's height in powers of two, bands of that height that the letter touches."""
+    for band in range(letter.top >> level, (letter.bottom >> level) + 1):
+        yield level, band
 
 
 def _follows(before: Letter, after: Letter) -> bool:

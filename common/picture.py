@@ -33,7 +33,11 @@ MEMORY = 3 << 30
 CPU_SECONDS = 450
 
 READ_FRAMES = 16
-"""In how many frames text is looked for; beyond, also in the brightest and the darkest of all frames together."""
+"""In how many frames text is looked for; beyond, in the brightest and the darkest of the others together."""
+READ_SIZES = 8
+"""Of how many sizes of pages the others are put together by size; all further ones share a canvas."""
+READ_BYTES = 18 << 20
+"""A picture to be read; Vision takes 20 MB."""
 READ_SIDE = 4096
 """Larger pictures are scaled down to be read: what Vision recommends is far less."""
 
@@ -71,14 +75,18 @@ class Answers:
     def begin(self, name: str, **more: Any) -> None:
         self.send(b"N", json.dumps({"name": name, **more}).encode())
 
-    def picture(self, image: Any, name: str, **more: Any) -> None:
-        into = io.BytesIO()
-        image.save(into, "PNG", compress_level=4)
-        self.begin(name, **more)
-        self.send(b"F", into.getvalue())
+    def picture(self, image: Any, name: str) -> None:
+        self.begin(name)
+        self.send(b"F", as_png(image))
 
     def end(self, found: Any) -> None:
         self.send(b"E", json.dumps(found).encode())
+
+
+def as_png(image: Any) -> bytes:
+    into = io.BytesIO()
+    image.save(into, "PNG", compress_level=4)
+    return into.getvalue()
 
 
 def opened(kind: ImageKind, file: BinaryIO) -> Source:
@@ -135,28 +143,45 @@ def read(source: Source, boxes: list[Box], to: Answers) -> dict[str, Any]:
     middle = source.frame_count // 2
     frames = sorted({*rendering.spread(source.frame_count, READ_FRAMES - 1), middle})
     is_some = len(frames) < source.frame_count
-    bright = dark = None
+    together: dict[Any, tuple[Any, Any]] = {}
     for frame in range(source.frame_count) if is_some else frames:
         shown = source.shown(source.burnt_out(source.stored(frame), boxes), frame)
         if frame in frames:
             _send(shown, to, frame, boxes, is_middle=frame == middle)
-        if is_some:
-            bright = _together(bright, shown, "maximum")
-            dark = _together(dark, shown, "minimum")
-    for projection in (bright, dark):
-        if projection is not None:
-            _send(projection, to, None, boxes)
+            continue
+        is_own = shown.shape in together or len(together) < READ_SIZES
+        size = shown.shape if is_own else None
+        bright, dark = together.get(size, (None, None))
+        together[size] = _together(bright, shown, "maximum"), _together(dark, shown, "minimum")
+    for bright, dark in together.values():
+        _send(bright, to, None, boxes)
+        if dark is not bright:  # of several frames
+            _send(dark, to, None, boxes)
     return {}
 
 
 def _together(before: Any, shown: Any, how: str) -> Any:
+    """The brightest (`maximum`) or the darkest of both; what only one of them has stays as it is."""
     import numpy
 
     if before is None:
         return shown
-    if before.shape != shown.shape:  # pages of several sizes
-        return before
+    if before.shape != shown.shape:
+        ground = 0 if how == "maximum" else 255
+        size = tuple(max(sides) for sides in zip(before.shape[:2], shown.shape[:2], strict=True))
+        is_colour = before.ndim + shown.ndim > 4
+        before, shown = (_on(each, size, ground, is_colour) for each in (before, shown))
     return getattr(numpy, how)(before, shown)
+
+
+def _on(shown: Any, size: tuple[int, ...], ground: int, is_colour: bool) -> Any:
+    """On a canvas of this size, from its upper left corner."""
+    import numpy
+
+    canvas = numpy.full((*size, 3) if is_colour else size, ground, "uint8")
+    grey = is_colour and shown.ndim == 2
+    canvas[: shown.shape[0], : shown.shape[1]] = shown[:, :, None] if grey else shown
+    return canvas
 
 
 def _send(
@@ -168,16 +193,21 @@ def _send(
 
     whole = rendering.picture(shown)
     image = rendering.scaled(whole, READ_SIDE)
-    scale = image.width / whole.width
+    # Of the longer side: the shorter one's is rounded by far more.
+    scale = max(image.size) / max(whole.size)
     rows = lettering.find(numpy.asarray(image), [box.scaled(scale) for box in black])
-    to.picture(
-        image,
+    png = as_png(image)
+    while len(png) > READ_BYTES:
+        image = rendering.scaled(image, max(image.size) // 2)
+        png = as_png(image)
+    to.begin(
         "frame",
         frame=frame,
-        scale=scale,
+        scale=max(image.size) / max(whole.size),
         is_middle=is_middle,
         lettering=[row.scaled(1 / scale).model_dump() for row in rows],
     )
+    to.send(b"F", png)
 
 
 def clean(source: Source, boxes: list[Box], alias: Alias, to: Answers) -> dict[str, Any]:

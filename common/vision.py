@@ -21,6 +21,8 @@ _DEADLINE = 60.0
 _ATTEMPTS = 2
 _AT_ONCE = 4
 """Pictures in a request: 16 may be, but only 41 MB together."""
+_MOST_BYTES = 30_000_000
+"""Of pictures in a request: in base64 they are a third longer. No single one is larger (`picture.READ_BYTES`)."""
 _MOST_LABELS = 20
 _MARGIN = 3
 """Pixels around a word that belong to it: letters are wider than their boxes."""
@@ -52,12 +54,23 @@ class Seen:
 async def read(pictures: Sequence[Readable]) -> list[Word]:
     """Every word in these pictures, where it is. Raises `Failed`, `Refused`."""
     found: list[Word] = []
-    for start in range(0, len(pictures), _AT_ONCE):
-        some = pictures[start : start + _AT_ONCE]
+    for some in _batches(pictures):
         answers = await _annotated([each.png for each in some], ["DOCUMENT_TEXT_DETECTION"])
         for picture, answer in zip(some, answers, strict=True):
             found += _words(answer, picture)
     return found
+
+
+def _batches(pictures: Sequence[Readable]) -> Iterable[list[Readable]]:
+    some: list[Readable] = []
+    for each in pictures:
+        size = sum(len(other.png) for other in some) + len(each.png)
+        if some and (len(some) == _AT_ONCE or size > _MOST_BYTES):
+            yield some
+            some = []
+        some.append(each)
+    if some:
+        yield some
 
 
 async def look(png: bytes) -> Seen:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Journey:
             patient, rival = self._register("Ana García"), self._register("Rosa Rivera")
             doctor = self._doctor(patient)
             visit = self._book(patient, rival, doctor)
-            self._remind(patient, visit)
+            self._remind(patient, doctor, visit)
             self._record(patient, doctor)
             self._picture(patient)
             self._ask(patient)
@@ -186,19 +186,15 @@ class Journey:
             self._tell(f"Ana's appointment: {booked['start']}")
         return dict(booked)
 
-    def _remind(self, patient: Someone, visit: dict[str, Any]) -> None:
-        with self._step("She is reminded, once, however often the clock fires"):
-            ahead = datetime.fromisoformat(visit["start"]) - datetime.now(UTC)
-            minutes = int(ahead / timedelta(minutes=1))
-            if not 16 <= minutes <= 10_000:
-                self._tell("the appointment is too far ahead for a reminder now")
-                return
-            wish = {"reminders": {"channels": ["in_app", "email"], "minutes_before": [minutes]}}
+    def _remind(self, patient: Someone, doctor: Someone, visit: dict[str, Any]) -> None:
+        with self._step("The doctor moves it; Ana is told once, however often the clock fires"):
+            wish = {"reminders": {"channels": ["in_app", "email"], "minutes_before": [1440, 60]}}
             self._call("PUT", f"/users/{patient.uid}", patient, json=wish)
-            moved = self._call(
-                "PUT", f"/appointments/{visit['appointment_id']}", patient, json={"type": "video"}
-            )
-            self._tell(f"by video now, so that the doctor can call her: {moved['type']}")
+            path = f"/appointments/available/{doctor.uid}"
+            free = [each["start"] for each in self._call("GET", path)["items"]]
+            path = f"/appointments/{visit['appointment_id']}"
+            moved = self._call("PUT", path, doctor, json={"start": free[-1]})
+            self._tell(f"now at {moved['start']}")
             for _ in range(3):
                 self.fire("send_reminders")
 
@@ -207,7 +203,7 @@ class Journey:
                 return [each for each in shown.json()["items"] if patient.email in str(each)]
 
             found = self._until("Waiting for the mail", mails)
-            self._tell(f"{len(found)} sent; see /dev/outbox")
+            self._tell(f"{len(found)} mail sent; see /dev/outbox")
 
     # ------------------------------------------------------------ files
 

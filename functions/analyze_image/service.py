@@ -43,6 +43,8 @@ from . import repository
 
 _SHOWN, _READ, _CLEANED = 30, 60, 80
 """Percent."""
+_MOST_WORDS, _MOST_LETTERS, _MOST_REGIONS, _MOST_TAGS = 1000, 100, 2000, 1000
+"""What is kept of each: all stands in one document, which may have 1 MiB."""
 
 
 async def analyze(event: ObjectStored) -> None:
@@ -172,19 +174,19 @@ class _Work:
             labels=seen.labels,
             text=[
                 FoundText(
-                    text=word.text,
+                    text=word.text[:_MOST_LETTERS],
                     confidence=word.confidence,
                     frame=word.frame,
                     box=word.box,
                     is_removed=not word.is_marker,
                 )
-                for word in reading.words
+                for word in reading.words[:_MOST_WORDS]
             ],
             safe_search=seen.safe_search,
             dominant_colors=seen.dominant_colors,
             quality=examined.quality,
             identifiers_in_tags=examined.identifying,
-            identifiers_in_pixels=sum(not word.is_marker for word in reading.words),
+            identifiers_in_pixels=reading.word_count(),
             report=report,
             model=vision.MODEL,
             model_version=vision.VERSION,
@@ -207,7 +209,8 @@ class _Work:
         assert picture.report is not None  # noqa: S101 - it was read to its end
         report = picture.report.model_copy(
             update={
-                "regions": reading.regions,
+                "tags": picture.report.tags[:_MOST_TAGS],
+                "regions": reading.regions[:_MOST_REGIONS],
                 "unread_count": reading.unread,
                 "frames_read": reading.frames,
                 "passes": reading.passes,

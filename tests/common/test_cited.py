@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from common.cited import Checker, Left, Passage, first_sentences, sentences
+from common.cited import Checker, Left, Passage, first_sentences, sentences, split
 
 GOUT = Passage(
     1, "Gout. Gout is a sudden pain in a joint. Rest the joint and cool it for 20 minutes."
@@ -99,3 +99,24 @@ async def test_what_has_no_end_is_a_sentence_too() -> None:
 
 def test_a_source_says_its_first_sentences_first() -> None:
     assert first_sentences("One. Two! Three? Four.", 2) == "One. Two!"
+
+
+def test_a_token_is_no_number_that_a_source_lacks() -> None:
+    assert checker().check("[PERSON_7], rest the joint and cool it [1].") is not None
+
+
+def test_no_cause_is_called_like_a_person() -> None:
+    assert checker().is_cause("Gout", "pain in a joint")
+    assert not checker().is_cause("Gout [PERSON_1]", "pain in a joint")
+
+
+def test_of_several_sentences_each_is_looked_at() -> None:
+    said = "Rest the joint and cool it [1]. Take 900 mg of colchicine. Drink enough [2]."
+    assert split(said) == [
+        "Rest the joint and cool it [1].",
+        "Take 900 mg of colchicine.",
+        "Drink enough [2].",
+    ]
+    assert checker().check_all(said) == "Rest the joint and cool it [1]. Drink enough [2]."
+    assert checker().check_all("Take 900 mg of colchicine.") is None
+    assert checker().check_all("") is None

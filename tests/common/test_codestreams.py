@@ -8,7 +8,7 @@ import numpy
 import pydicom
 import pytest
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from common import codestreams, rendering
 from common.imaging import Alias, Box
@@ -28,7 +28,6 @@ COMPRESSED = [
     "JPEG2000.dcm",
     "MR_small_jp2klossless.dcm",
     "693_J2KI.dcm",
-    "SC_rgb_rle_2frame.dcm",
 ]
 
 
@@ -62,9 +61,7 @@ async def test_p34_notes_in_frames_go_and_the_picture_stays_bit_by_bit(name: str
     content = carried(name)
     data = pydicom.dcmread(io.BytesIO(content))
     before = [rendering.decoded(data, frame) for frame in range(len(frames_of(content)))]
-    is_rle = "rle" in name
-    frames = [frame if is_rle else noted(frame) for frame in frames_of(content)]
-    data.PixelData = encapsulate(frames)
+    data.PixelData = encapsulate([noted(frame) for frame in frames_of(content)])
     into = io.BytesIO()
     data.save_as(into)
     copy = await cleaned(into.getvalue())
@@ -85,6 +82,60 @@ def test_a_tile_part_without_its_notes_says_how_long_it_is() -> None:
         struct.pack_into(">L", header, 6, length + len(comment))
     longer = frame[:at] + bytes(header) + comment + frame[at + 12 :]
     assert codestreams.plain(longer) == codestreams.plain(frame)
+
+
+def test_a_thumbnail_in_a_frame_goes_and_what_tells_the_colours_stays() -> None:
+    (frame,) = frames_of(carried("SC_rgb_jpeg_dcmtk.dcm"))
+    start, rest = frame[:2], frame[2 + 18 :] if frame[2:4] == b"\xff\xe0" else frame[2:]
+    told = b"JFIF\0\x01\x02\0\0\x01\0\x01"
+    thumbnail = b"CANARY^MARIA"  # 4 × 1 pixels
+    longer = told + b"\x04\x01" + thumbnail
+    whole = start + b"\xff\xe0" + struct.pack(">H", 2 + len(longer)) + longer + rest
+    assert codestreams.plain(whole) == codestreams.plain(
+        start + b"\xff\xe0\0\x10" + told + b"\0\0" + rest
+    )
+    assert b"CANARY" not in codestreams.plain(whole)
+
+
+async def test_p34_frames_beyond_those_declared_do_not_come_along() -> None:
+    content = carried("MR_small_jpeg_ls_lossless.dcm")
+    data = pydicom.dcmread(io.BytesIO(content))
+    (frame,) = frames_of(content)
+    data.PixelData = encapsulate([frame, frame, frame], has_bot=True)
+    data.NumberOfFrames = 1
+    into = io.BytesIO()
+    data.save_as(into)
+    clean = pydicom.dcmread(io.BytesIO(await cleaned(into.getvalue())))
+    assert clean.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert len(clean.PixelData) == 2 * clean.Rows * clean.Columns
+    first = rendering.decoded(pydicom.dcmread(io.BytesIO(content)), 0)
+    assert (clean.pixel_array == first).all()
+
+
+async def test_p34_what_lies_beside_the_picture_in_rle_does_not_come_along() -> None:
+    """Its segments hold every bit that is allocated, and may be followed by anything."""
+    hidden = numpy.random.default_rng(5).integers(0, 16, (64, 64))
+    content, meant = _twelve_bits(0, hidden)
+    data = pydicom.dcmread(io.BytesIO(content))
+    data.compress(RLELossless)
+    (frame,) = generate_frames(data.PixelData, number_of_frames=1)
+    data.PixelData = encapsulate([frame + b"CANARY^MARIA"])
+    data.EncapsulatedPixelDataValueTotalLength = 4711
+    into = io.BytesIO()
+    data.save_as(into)
+    copy = await cleaned(into.getvalue())
+    clean = pydicom.dcmread(io.BytesIO(copy))
+    assert b"CANARY" not in copy
+    assert "EncapsulatedPixelDataValueTotalLength" not in clean
+    assert (numpy.frombuffer(clean.PixelData, "<u2").reshape(64, 64) == meant).all()
+
+
+async def test_frames_in_rle_are_stored_anew_as_they_were() -> None:
+    content = carried("SC_rgb_rle_2frame.dcm")
+    before = pydicom.dcmread(io.BytesIO(content))
+    clean = pydicom.dcmread(io.BytesIO(await cleaned(content)))
+    assert clean.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert (clean.pixel_array == before.pixel_array).all()
 
 
 def test_what_follows_the_end_of_a_frame_goes() -> None:
@@ -162,6 +213,36 @@ async def test_p34_overlays_in_unused_bits_do_not_come_along(signed: int, box: A
     content, _ = _twelve_bits(signed, numpy.zeros((64, 64)))
     async with opened(content) as picture:
         assert (await picture.examine()).quality == shown
+
+
+@pytest.mark.parametrize(
+    ("bits", "kept"),
+    [
+        pytest.param((16, 12, 15), 0xFFF0, id="the image's are the upper ones"),
+        pytest.param((16, 12, 13), 0x3FFC, id="and in the middle"),
+        pytest.param((16, 12, 0), 0x0FFF, id="no room below the highest"),
+        pytest.param((16, 16, 99), 0xFFFF, id="a highest bit that is none"),
+        pytest.param((16, 12, None), 0x0FFF, id="no highest bit"),
+    ],
+)
+async def test_p34_only_bits_of_the_image_come_along(bits: Any, kept: int) -> None:
+    stored = numpy.random.default_rng(6).integers(0, 1 << 16, (64, 64)).astype("uint16")
+    allocated, used, high = bits
+    content = a_scan(
+        a_picture(size=(64, 64)),
+        BitsAllocated=allocated,
+        BitsStored=used,
+        HighBit=high,
+        PixelData=stored.tobytes(),
+    )
+    clean = pydicom.dcmread(io.BytesIO(await cleaned(content)))
+    assert (numpy.frombuffer(clean.PixelData, "<u2").reshape(64, 64) == stored & kept).all()
+
+
+async def test_a_highest_bit_that_is_too_low_hides_nothing() -> None:
+    image = a_picture("text")
+    clean = pydicom.dcmread(io.BytesIO(await cleaned(a_scan(image, HighBit=0))))
+    assert (clean.pixel_array == numpy.asarray(image)).all()
 
 
 async def test_p34_what_follows_the_last_frame_does_not_come_along() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from common.firestore import Batch, now
-from common.idempotency import Once
+from common.idempotency import Once, _used_keys
 from common.problems import IdempotencyInFlight, IdempotencyKeyReused
 from local.platform import Platform
 
@@ -53,3 +53,10 @@ async def test_without_a_key_nothing_is_stored() -> None:
     assert await once.reserve() is None
     assert await once.finished() is None
     await once.release()
+
+
+async def test_a_reservation_lasts_as_long_as_its_effect_may_take(path: str) -> None:
+    assert await Once(path, "f").reserve(timedelta(minutes=5)) is None
+    used = await _used_keys.get(path.rsplit("/", 1)[-1])
+    assert used is not None
+    assert used.expire_time > now() + timedelta(minutes=4)

@@ -1,6 +1,7 @@
 """What looks like lettering in a picture, whether or not anybody can read it; and what lies beside an ultrasound."""
 
 import io
+import time
 from typing import Any
 
 import numpy
@@ -10,8 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from common import dicom, lettering, rendering
+from common import burnt_in, dicom, lettering, rendering, vision
 from common.imaging import Box
+from common.pictures import Readable
+from common.vision import Word
 from tests.pictured import a_picture, a_scan, carried, opened
 
 
@@ -118,6 +121,16 @@ async def test_p34_markers_of_side_are_too_short_to_be_lettering() -> None:
     assert frame.lettering == []
 
 
+async def test_lettering_is_told_in_pixels_of_a_tall_frame() -> None:
+    tall = Image.new("L", (109, 9000), 30)
+    ImageDraw.Draw(tall).text((4, 8000), "GARCIA", font=ImageFont.load_default(26), fill=230)
+    async with opened(a_scan(tall, WindowCenter=128, WindowWidth=256)) as picture:
+        (frame,) = [each async for each in picture.readable([])]
+    ink = numpy.asarray(tall) > 200
+    assert frame.scale == 4096 / 9000
+    assert covered(frame.lettering, ink.shape)[ink].mean() > 0.95
+
+
 async def test_lettering_is_told_in_pixels_of_the_frame() -> None:
     wide = Image.new("L", (6000, 1200), 30)
     ImageDraw.Draw(wide).text((900, 600), "GARCIA", font=ImageFont.load_default(60), fill=230)
@@ -151,17 +164,87 @@ async def test_p34_what_lies_outside_of_ultrasound_regions_is_black() -> None:
     assert (mask == ~inside).all()
 
 
-@pytest.mark.parametrize(
-    "corners", [(), ((300, 80, 100, 279),), ((0, 0, 600, 100),), ((0, 0, 512, 10),)]
-)
+@pytest.mark.parametrize("corners", [(), ((300, 80, 100, 279),), ((0, 0, 600, 100),)])
 async def test_regions_that_are_none_are_left_alone(corners: Any) -> None:
     async with opened(_regions(*corners)) as picture:
         assert (await picture.examine()).surroundings == []
 
 
+async def test_p34_regions_as_machines_write_them_are_known() -> None:
+    """Too large by a pixel, and some empty: the others still say where the image is."""
+    async with opened(_regions((100, 80, 512, 384), (0, 0, 0, 0))) as picture:
+        outside = (await picture.examine()).surroundings
+    inside = numpy.zeros((384, 512), bool)
+    inside[80:, 100:] = True
+    assert (covered(outside, (384, 512)) == ~inside).all()
+
+
 def test_regions_of_a_real_ultrasound_are_known() -> None:
     data = pydicom.dcmread(io.BytesIO(carried("examples_ybr_color.dcm")))
+    assert dicom.surroundings_of(data) == []  # scaled to half after they were written
+    data.Rows, data.Columns = 480, 640
     boxes = dicom.surroundings_of(data)
-    for region in data.SequenceOfUltrasoundRegions:
-        x, y = region.RegionLocationMinX0, region.RegionLocationMinY0
-        assert not any(b.left <= x < b.right and b.top <= y < b.bottom for b in boxes)
+    assert boxes
+    (region,) = data.SequenceOfUltrasoundRegions
+    x, y = region.RegionLocationMinX0, region.RegionLocationMinY0
+    assert not any(b.left <= x < b.right and b.top <= y < b.bottom for b in boxes)
+
+
+# ---------------------------------------------------------------- what becomes of rows
+
+
+def _seen(*rows: Box, frame: int | None = 0) -> Readable:
+    return Readable(b"", frame, 1.0, is_middle=False, lettering=list(rows))
+
+
+def _word(text: str, box: Box, *, is_marker: bool = False) -> Word:
+    return Word(text, None, box, 0, is_marker)
+
+
+def test_p34_a_marker_of_side_saves_no_name_beside_it() -> None:
+    marker = _word("R", Box(left=37, top=57, right=58, bottom=83), is_marker=True)
+    row = Box(left=20, top=52, right=280, bottom=88)
+    alone = Box(left=20, top=52, right=75, bottom=88)
+    (rest,) = burnt_in._lettering([_seen(row)], [marker])
+    assert (rest.left, rest.right) == (58, 280)
+    assert burnt_in._lettering([_seen(alone)], [marker]) == []
+
+
+def test_boxes_of_a_line_become_one_whatever_lies_between_them_in_order() -> None:
+    line = [Box(left=40 * n, top=10 + n % 3, right=40 * n + 30, bottom=32) for n in range(9)]
+    below = Box(left=0, top=60, right=30, bottom=80)
+    low = Box(left=10, top=28, right=200, bottom=44)  # touches the line, and is another
+    assert burnt_in._merged([below, *reversed(line), low, below]) == [
+        Box(left=0, top=10, right=350, bottom=32),
+        low,
+        below,
+    ]
+
+
+def test_thousands_of_boxes_are_merged_in_no_time() -> None:
+    boxes = [
+        Box(
+            left=60 * (n % 48),
+            top=30 * (n // 48),
+            right=60 * (n % 48) + 45,
+            bottom=30 * (n // 48) + 20,
+        )
+        for n in range(3168)
+    ]
+    begin = time.process_time()
+    assert len(burnt_in._merged(boxes)) == 66
+    assert time.process_time() - begin < 1.5
+
+
+def test_a_word_is_counted_once_in_however_many_frames_it_stands() -> None:
+    boxes = [Box(left=10 + n, top=10, right=60 + n, bottom=30) for n in range(3)]
+    far = Box(left=10, top=90, right=60, bottom=110)
+    found = [_word("MARIA", box) for box in (*boxes, far)]
+    marker = _word("R", far, is_marker=True)
+    assert burnt_in.Reading(words=[*found, marker]).word_count() == 2
+
+
+def test_pictures_that_are_large_together_are_sent_apart() -> None:
+    large = Readable(bytes(18_000_000), 0, 1.0, is_middle=False)
+    batches = list(vision._batches([large, large, *[_seen() for _ in range(5)]]))
+    assert [len(each) for each in batches] == [1, 4, 2]

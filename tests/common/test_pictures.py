@@ -460,6 +460,21 @@ async def test_of_many_frames_the_brightest_and_the_darkest_are_read_together() 
     assert sum(each.is_middle for each in read) == 1
 
 
+async def test_p34_pages_of_every_size_are_read() -> None:
+    """Also those that are not among the ones read by themselves: here more sizes than are kept apart."""
+    pages = [a_picture(size=(300 + 4 * (n // 2), 200)) for n in range(41)]
+    pages[1] = a_picture("GARCIA MARIA", size=(300, 200))
+    pages[38] = a_picture("GARCIA MARIA", size=(376, 200)).convert("RGB")
+    into = io.BytesIO()
+    pages[0].save(into, "TIFF", save_all=True, append_images=pages[1:])
+    async with opened(into.getvalue()) as picture:
+        read = [each async for each in picture.readable([])]
+    assert not {1, 38} & {each.frame for each in read}
+    found = [Image.open(io.BytesIO(each.png)).size for each in read if each.lettering]
+    assert (300, 200) in found
+    assert any(wide >= 376 for wide, _ in found)
+
+
 async def test_quality_is_measured() -> None:
     async def of(image: Image.Image) -> Any:
         async with opened(a_scan(image, WindowCenter=128, WindowWidth=256)) as picture:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.redaction import Identifier, Kind, NotRedacted, Redactor
+from common.redaction import Identifier, Kind, NotRedacted, Redactor, language_of
 
 KNOWN = (
     Identifier(Kind.PERSON, "Ana María García López"),
@@ -132,3 +132,30 @@ def test_whatever_is_said_is_redacted_or_refused(text: str) -> None:
         return
     assert "garcía" not in redacted.lower()
     redactor.check(redacted)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Je m'appelle Camille Dubois et j'ai mal à la tête depuis hier",
+        "Mi chiamo Giulia Rossi e ho la febbre da tre giorni",
+        "Meu nome é João Silva e eu estou com dor há três dias",
+        "Ik heb pijn in mijn buik en ik heet Sanne de Vries",
+        "Меня зовут Иван и у меня болит голова",
+    ],
+)
+def test_languages_whose_names_are_not_known_do_not_leave(text: str) -> None:
+    assert language_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("I have had a fever since Monday and my head hurts", "en"),
+        ("Me duele la cabeza y tengo fiebre desde el lunes", "es"),
+        ("Ich habe seit gestern Fieber und mein Kopf tut weh", "de"),
+        ("headache, fever", "en"),
+    ],
+)
+def test_languages_that_are_known(text: str, language: str) -> None:
+    assert language_of(text) == language

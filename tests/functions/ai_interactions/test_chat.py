@@ -9,11 +9,16 @@ import pytest
 
 from common import audit, budget
 from common.assistant import exchanges, own_vault, threads
+from common.crypto import vault_of
 from common.egress import prompts
+from common.firestore import Batch
+from common.patients import patients
+from common.retention import begin_erasure, finish_erasure
 from local.platform import Platform
 from tests.asked import a_conversation, chat, consent, prompts_received
 from tests.client import Api, Person, a_listed_doctor, a_patient, admit, register
 from tests.functions.ai_interactions.conftest import Behave
+from tests.processes import until
 
 BACK = "What helps against low back pain?"
 
@@ -92,6 +97,54 @@ async def test_p39_two_messages_together_raise_what_neither_does(api: Api) -> No
     assert second["alarm"]["urgency"] == "emergency"
     third = await chat(api, someone, "what does a snorkel cost", conversation_id=id)
     assert third["alarm"] is None  # it was said; it is not said at every turn
+
+
+async def test_p39_what_gets_worse_is_told_again(api: Api) -> None:
+    someone = await a_patient(api)
+    first = await chat(api, someone, "I have crushing chest pain")
+    id = first["conversation_id"]
+    later = await chat(api, someone, "It gets worse", conversation_id=id)
+    assert later["alarm"]["urgency"] == "emergency"
+    await chat(api, someone, BACK, conversation_id=id)
+    kept = await threads.get(someone.uid, id)
+    assert kept is not None
+    assert kept.urgency == "emergency"
+
+
+async def test_p39_an_emergency_is_answered_whatever_stands_in_its_way(
+    api: Api, patient: Person
+) -> None:
+    """No such conversation, a record without consent, somebody else's record."""
+    stranger = await a_patient(api)
+    for fields in (
+        {"conversation_id": "no-such-conversation"},
+        {"patient_id": patient.uid},
+        {"patient_id": stranger.uid},
+    ):
+        told = await chat(api, patient, "I have crushing chest pain", country="GB", **fields)
+        assert told["answer"].startswith("Call 999 now.")
+        assert told["exchange_id"] is None
+        plain = await api.post(
+            "/v1/ai-interactions/chat", patient, json={"message": BACK, **fields}
+        )
+        assert plain.status_code in (403, 404)
+
+
+async def test_who_hangs_up_leaves_no_question_open(api: Api) -> None:
+    someone = await register(api, "patient")
+    body = {"message": BACK}
+    headers = {"Accept": "text/event-stream", **someone.headers}
+    path = "/v1/ai-interactions/chat"
+    async with api.http.stream("POST", path, json=body, headers=headers) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("event: sentence"):
+                break
+
+    async def is_settled() -> bool:
+        left = [each async for each in prompts.all_(someone.uid)]
+        return len(left) == 2 and all(each.outcome != "sent" for each in left)
+
+    await until(is_settled)
 
 
 async def test_an_urgent_complaint_is_told_before_the_answer(api: Api, patient: Person) -> None:
@@ -240,6 +293,37 @@ async def test_a_record_is_used_with_consent_and_access_only(
     assert {"chat.read-record", "consents.give", "consents.withdraw"} <= actions
 
 
+async def test_what_is_asked_with_a_record_lies_under_that_patients_key(
+    api: Api, admin: Person, platform: Platform
+) -> None:
+    patient, other = await a_patient(api), await a_patient(api)
+    doctor = await a_listed_doctor(api, admin)
+    for each in (patient, other):
+        await admit(api, each, doctor)
+        await consent(api, each)
+    first = await chat(api, doctor, f"{BACK} It is about gnomes", patient_id=patient.uid)
+    id = first["conversation_id"]
+    (stored,) = [each async for each in exchanges.all_(doctor.uid)]
+    vault = await vault_of(patient.uid)
+    assert vault.open(stored.path, "question", stored.sealed["question"]).endswith("gnomes")
+    assert [each async for each in prompts.all_(doctor.uid)] == []
+    assert [each async for each in prompts.all_(patient.uid)]
+    (listed,) = (await api.get(f"/v1/ai-interactions/history/{doctor.uid}", doctor)).json()["items"]
+    assert listed["title"] == "A question with a patient's record"
+    # With another record, what was asked with the first is not told again.
+    await chat(api, doctor, BACK, patient_id=other.uid, conversation_id=id)
+    sent = json.dumps((await prompts_received(platform))[0]["body"])
+    assert "gnomes" not in sent
+    path = f"/v1/ai-interactions/history/{doctor.uid}/{id}"
+    assert len((await api.get(path, doctor)).json()["items"]) == 2
+    held = await patients.get(patient.uid)
+    assert held is not None
+    erased = await begin_erasure(held, "asked for")
+    await finish_erasure(erased, "asked for")
+    (left,) = (await api.get(path, doctor)).json()["items"]
+    assert left["question"] == BACK
+
+
 # ---------------------------------------------------------------- what is kept
 
 
@@ -282,6 +366,23 @@ async def test_all_conversations_can_be_forgotten_at_once(api: Api) -> None:
         limit=5,
     )
     assert len(events) == 2
+
+
+async def test_under_a_legal_hold_nothing_is_forgotten(api: Api) -> None:
+    someone = await a_patient(api)
+    await a_conversation(someone)
+    batch = Batch()
+    batch.update(patients.path(someone.uid), {"has_legal_hold": True})
+    await batch.commit()
+    answer = await api.delete(f"/v1/ai-interactions/history/{someone.uid}", someone)
+    assert answer.status_code == 409
+    assert answer.json()["type"].endswith("legal-hold")
+    assert len([each async for each in exchanges.all_(someone.uid)]) == 1
+
+
+async def test_nobody_agrees_for_who_is_not_there(api: Api, admin: Person) -> None:
+    path = "/v1/ai-interactions/consent/nobody-of-this-name"
+    assert (await api.put(path, admin, json={"is_given": True})).status_code == 404
 
 
 async def test_an_administrator_sees_that_there_are_conversations_and_no_words(
