@@ -192,8 +192,8 @@ class Journey:
             self._call("PUT", f"/users/{patient.uid}", patient, json=wish)
             path = f"/appointments/available/{doctor.uid}"
             free = [each["start"] for each in self._call("GET", path)["items"]]
-            path = f"/appointments/{visit['appointment_id']}"
-            moved = self._call("PUT", path, doctor, json={"start": free[-1]})
+            path = f"/appointments/reschedule/{visit['appointment_id']}"
+            moved = self._call("POST", path, doctor, json={"start": free[-1]})
             self._tell(f"now at {moved['start']}")
             for _ in range(3):
                 self.fire("send_reminders")
