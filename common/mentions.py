@@ -342,7 +342,10 @@ def _is_spoken_of(sentence: str, start: int, end: int) -> bool:
 
 
 def _heard(seen: Folded) -> Folded:
-    """The text for what denies: without what only looks like a denial; `stopped …` ends at a comma."""
+    """The text for what denies: without what only looks like a denial; `stopped …` ends at a comma.
+
+    A denial goes on after a comma only in a list that ends with `or`: `no fever, chest pain since an hour` is a pain.
+    """
     tokens, text = list(seen.tokens), seen.text
     for found in _ONLY_LOOKS_DENIED.finditer(text):
         first, last = seen.token_at(found.start()), seen.token_at(found.end() - 1)
@@ -350,12 +353,24 @@ def _heard(seen: Folded) -> Folded:
             tokens[at] = Token("_", tokens[at].start, tokens[at].end)
         text = text[: found.start() + 1] + "_" * (len(found[0]) - 1) + text[found.end() :]
     is_ending = False
+    words = [token.text for token in tokens]
     for at, token in enumerate(tokens):
+        is_new = token.text == "," and not _is_listed(words, at)
         if token.text in (",", ".", "and"):
-            tokens[at] = Token(";", token.start, token.end) if is_ending else token
+            if is_ending or is_new:
+                tokens[at] = Token(";", token.start, token.end)
             is_ending = False
         is_ending = is_ending or token.text in (*_ENDINGS, "off", "discontinued")
     return replace(seen, tokens=tokens, text=text)
+
+
+def _is_listed(words: Sequence[str], comma: int) -> bool:
+    for word in words[comma + 1 :]:
+        if word in (".", ";", "!", "?", "but"):
+            return False
+        if word in ("or", "nor"):
+            return True
+    return False
 
 
 def _around(text: str, start: int, end: int) -> tuple[str, int]:

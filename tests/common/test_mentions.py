@@ -228,3 +228,22 @@ def test_a_phrase_denies_only_where_it_says_so(text: str, status: Status) -> Non
         if each.finding in ("one_sided_weakness", "not_breathing")
     }
     assert found == {status}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No fever, chest pain since an hour",
+        "No fever, no cough, chest pain radiating to my arm",
+        "No fever or cough, chest pain",
+    ],
+)
+def test_a_denial_ends_at_a_comma_that_begins_what_is_there(text: str) -> None:
+    assert "chest_pain" in mentions.present([text])
+
+
+@pytest.mark.parametrize(
+    "text", ["No fever, cough or chest pain", "No cough, fever, or chest pain"]
+)
+def test_a_denial_goes_on_in_a_list_that_ends_with_or(text: str) -> None:
+    assert mentions.present([text]) == {}
