@@ -213,7 +213,11 @@ async def stream(
     prompt = _line(caller, purpose, vault, redactor, sent, model)
     async with _accounted(caller, prompt, meter, instructions + text, most_tokens):
         try:
-            opened = await _openai.call(lambda: _begun(prompt, instructions, text, most_tokens))
+            opened = await _openai.call(
+                lambda: _responded(
+                    prompt, most_tokens, instructions=instructions, input=text, stream=True
+                )
+            )
             async with asyncio.timeout(_DEADLINE), opened:
                 async for event in opened:
                     if event.type == "response.output_text.delta":
@@ -234,18 +238,17 @@ async def stream(
             raise Unavailable("The language model does not answer.") from error
 
 
-async def _begun(prompt: Prompt, instructions: str, text: str, most_tokens: int) -> Any:
+async def _responded(prompt: Prompt, most_tokens: int, **wish: Any) -> Any:
+    """The model's response, or its stream; nothing of it is kept there."""
     import openai
 
     try:
         return await openai_client().responses.create(
             model=prompt.model,
-            instructions=instructions,
-            input=text,
             max_output_tokens=most_tokens,
             store=False,
-            stream=True,
             timeout=_DEADLINE / 2,
+            **wish,
         )
     except (openai.BadRequestError, openai.NotFoundError) as error:
         raise Refused(type(error).__name__) from error
@@ -366,23 +369,14 @@ def _line(
 async def _answer(
     prompt: Prompt, sent: _Sent, image: bytes | None, name: str, answer: type[M]
 ) -> M:
-    import openai
-
     schema = {"type": "json_schema", "name": name, "strict": True, "schema": strict(answer)}
-    try:
-        found = await openai_client().responses.create(
-            model=prompt.model,
-            instructions=sent.instructions,
-            input=_input(sent.data, image),
-            text={"format": schema},
-            max_output_tokens=_MOST_TOKENS,
-            store=False,
-            timeout=_DEADLINE / 2,
-        )
-    except (openai.BadRequestError, openai.NotFoundError) as error:
-        raise Refused(type(error).__name__) from error
-    except openai.APIError as error:
-        raise Failed(type(error).__name__) from error
+    found = await _responded(
+        prompt,
+        _MOST_TOKENS,
+        instructions=sent.instructions,
+        input=_input(sent.data, image),
+        text={"format": schema},
+    )
     prompt.took(found)
     return _parsed(found, answer)
 

@@ -1,9 +1,11 @@
-"""The use cases of a conversation: ask, read again, forget; who agreed to what; what left for a model.
+"""The use case of a conversation: what is to be known of it, the answer as it comes about, and that both are kept.
 
 Red flags come first, and an emergency is answered without any model. Otherwise a
 model may answer from the knowledge base, and only sentences that hold what they cite are let
 through (`common/cited.py`). Whatever fails, the person gets what the knowledge base says
 itself, and is told so.
+
+Long, because a part of a service has one file for its use cases, and this use case is the longest.
 """
 
 import asyncio
@@ -236,12 +238,15 @@ async def _before(uid: str, wish: ChatMessage, own: Vault, record: Chart | None)
     """
     if wish.conversation_id is None:
         return _Before()
-    thread = await repository.thread(uid, wish.conversation_id)
+    thread, latest = await asyncio.gather(
+        repository.thread(uid, wish.conversation_id),
+        repository.latest(uid, wish.conversation_id, _REMEMBERED),
+    )
     if thread is None:
         raise NotFound
     before = _Before(urgency=thread.urgency)
     since = now() - _STILL_ONE
-    for each in await repository.latest(uid, wish.conversation_id, _REMEMBERED):
+    for each in latest:
         is_same = each.patient_id == wish.patient_id
         if not is_same and each.patient_id is not None:
             continue
