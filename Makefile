@@ -65,10 +65,12 @@ bench: setup  ## Measure the budgets, as ratios, side by side
 stress: setup  ## Try to break it, for a minute (ARGS="--seconds 600" for longer)
 	@$(RUN) -m tests.stress $(ARGS)
 
-lock: setup  ## Pin requirements.txt, requirements-dev.txt and local/package-lock.json anew
+lock: setup  ## Pin requirements.txt, requirements-dev.txt and every package-lock.json anew
 	@$(RUN) -m pip install --quiet --target .healthhub/uv uv
 	@.healthhub/uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-annotate --upgrade pyproject.toml -o requirements.txt
 	@.healthhub/uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-annotate --upgrade --group dev -c requirements.txt -o requirements-dev.txt
-	@cd local && npm install --package-lock-only --ignore-scripts && sed -i.bak '/"resolved": /d' package-lock.json && rm package-lock.json.bak
+	@for folder in local tests/browser; do \
+	  (cd $$folder && npm install --package-lock-only --ignore-scripts --no-audit --no-fund && sed -i.bak '/"resolved": "http/d' package-lock.json && rm package-lock.json.bak) || exit 1; \
+	done

