@@ -23,6 +23,18 @@ from local.processes import StartFailed
 cli = typer.Typer(add_completion=False, help="HealthHub on this machine.", no_args_is_help=True)
 console = Console(highlight=False)
 RUN_DIR = ROOT / ".healthhub"
+_NAMES = {
+    "firestore": "Firestore emulator",
+    "auth": "Firebase Auth emulator",
+    "pubsub": "Pub/Sub emulator",
+    "storage": "Storage emulator",
+    "kms": "KMS stand-in",
+    "speech": "Speech-to-Text stand-in",
+    "vision": "Vision stand-in",
+    "model": "OpenAI stand-in",
+    "clamd": "clamd stand-in",
+    "outbox": "FCM and mail stand-ins",
+}
 
 
 @cli.command()
@@ -108,21 +120,14 @@ def _seed(platform: Platform) -> None:
 
 
 def _welcome(platform: Platform, seconds: float) -> None:
-    ports = platform.ports
     table = Table(title="HealthHub is running", title_justify="left", show_header=False)
     for what, address in (
         ("API", f"{platform.url}/v1"),
         ("API explorer", f"{platform.url}/docs"),
+        ("What goes on", f"{platform.url}/dev"),
         ("Push and mail sent", f"{platform.url}/dev/outbox"),
         ("Traces", f"{platform.url}/dev/traces"),
-        ("Firestore emulator", f"{HOST}:{ports.firestore}"),
-        ("Firebase Auth emulator", f"{HOST}:{ports.auth}"),
-        ("Pub/Sub emulator", f"{HOST}:{ports.pubsub}"),
-        ("Storage emulator", f"{HOST}:{ports.storage}"),
-        ("KMS stand-in", f"{HOST}:{ports.kms}"),
-        ("Speech-to-Text stand-in", f"{HOST}:{ports.speech}"),
-        ("OpenAI stand-in", f"http://{HOST}:{ports.openai}/v1"),
-        ("clamd stand-in", f"{HOST}:{ports.clamd}"),
+        *((_NAMES[name], platform.addresses[name]) for name in _NAMES),
         *((f"function {name}", url) for name, url in platform.functions.items()),
         ("logs", str((platform.run_dir / "logs").relative_to(ROOT))),
     ):

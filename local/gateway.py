@@ -5,6 +5,7 @@ load balancer does, and streams both ways. It also serves what only exists at
 the front: the merged OpenAPI document and the API explorer.
 """
 
+import asyncio
 import json
 import os
 import time
@@ -16,7 +17,13 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
@@ -24,6 +31,7 @@ from starlette.types import Receive, Scope, Send
 from common import problems, telemetry
 from local import catalog
 from local.both_ways import Exchange
+from local.dev_page import DevPage
 from local.ports import HOST
 
 _HOP_BY_HOP = {
@@ -131,9 +139,8 @@ class Gateway:
 
     async def openapi(self, request: Request) -> Response:
         """All services' OpenAPI documents as one."""
-        answers = [
-            await self._client.get(f"{url}/openapi.json") for url in self._addresses.values()
-        ]
+        urls = [f"{url}/openapi.json" for url in self._addresses.values()]
+        answers = await asyncio.gather(*map(self._client.get, urls))
         return JSONResponse(merged([answer.json() for answer in answers]))
 
 
@@ -197,11 +204,22 @@ def application() -> Starlette:
     async def explorer(request: Request) -> Response:
         return HTMLResponse(page)
 
+    async def icon(request: Request) -> Response:
+        return RedirectResponse("/docs/assets/favicon-32x32.png")
+
+    dev = DevPage(
+        Path(os.environ["HEALTHHUB_RUN_DIR"]),
+        json.loads(os.environ["HEALTHHUB_ADDRESSES"]),
+        os.environ["PUBSUB_EMULATOR_HOST"],
+        os.environ["GOOGLE_CLOUD_PROJECT"],
+    )
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
     return Starlette(
         routes=[
             Route("/docs", explorer),
+            Route("/favicon.ico", icon),  # of pages that name none: a log, a JSON document
             Route("/openapi.json", gateway.openapi),
+            *dev.routes(),
             Route("/dev/outbox", gateway.outbox, methods=["GET", "DELETE"]),
             Route("/dev/traces", gateway.traces, methods=["GET", "DELETE"]),
             Mount("/docs/assets", StaticFiles(directory=os.environ["HEALTHHUB_EXPLORER"])),

@@ -39,7 +39,7 @@ class Platform:
     function_env: Mapping[str, str] = field(default_factory=dict)
     """Settings that differ from the usual ones, for tests."""
     is_demo: bool = False
-    """Whether the explorer offers the demo accounts."""
+    """Whether somebody looks at it: the explorer offers the demo accounts, `/dev` shows what goes on."""
     is_clocked: bool = False
     """Whether clock functions are fired at their times; tests fire them themselves."""
     say: Callable[[str], None] = lambda line: None
@@ -60,6 +60,26 @@ class Platform:
     def url(self) -> str:
         return f"http://{HOST}:{self.ports.gateway}"
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each process is reached, by its name."""
+        ports = self.ports
+        return {
+            "gateway": self.url,
+            "firestore": f"{HOST}:{ports.firestore}",
+            "auth": f"{HOST}:{ports.auth}",
+            "pubsub": f"{HOST}:{ports.pubsub}",
+            "storage": f"{HOST}:{ports.storage}",
+            "kms": f"{HOST}:{ports.kms}",
+            "speech": f"{HOST}:{ports.speech}",
+            "vision": f"{HOST}:{ports.vision}",
+            "model": f"http://{HOST}:{ports.openai}/v1",
+            "clamd": f"{HOST}:{ports.clamd}",
+            "outbox": f"{HOST}:{ports.fcm} (FCM), {HOST}:{ports.smtp} (SMTP)",
+            "traces": f"http://{HOST}:{ports.traces}/v1/traces",
+            **self.functions,
+        }
+
     def start(self) -> None:
         """Start everything and wait until it answers. Raises `StartFailed`; then nothing is left running."""
         self.run_dir.mkdir(parents=True, exist_ok=True)
@@ -72,6 +92,8 @@ class Platform:
                     self.say(f"{name} is up")
             pubsub = f"{HOST}:{self.ports.pubsub}"
             topics.subscribe(pubsub, PROJECT, self.functions)
+            if self.is_demo:
+                topics.watch(pubsub, PROJECT)
             topics.make_buckets(f"http://{HOST}:{self.ports.storage}", PROJECT)
             if self.is_clocked:
                 command = [sys.executable, "-m", "local.scheduler"]
@@ -196,6 +218,8 @@ class Platform:
             "HEALTHHUB_TRACES": f"http://{HOST}:{self.ports.traces}",
             "HEALTHHUB_EXPLORER": str(self.tools.node_modules / "swagger-ui-dist"),
             "HEALTHHUB_DEMO": "1" if self.is_demo else "",
+            "HEALTHHUB_RUN_DIR": str(self.run_dir),
+            "HEALTHHUB_ADDRESSES": json.dumps(self.addresses),
             "HEALTHHUB_PORT": str(self.ports.gateway),
         }
         command = [sys.executable, "-m", "local.gateway"]

@@ -56,7 +56,8 @@ class Children:
             )
         process = Process(name, popen, log)
         self.processes.append(process)
-        listed = {"owner": os.getpid(), "children": [p.popen.pid for p in self.processes]}
+        children = {process.name: process.popen.pid for process in self.processes}
+        listed = {"owner": os.getpid(), "children": children}
         self._list.write_text(json.dumps(listed))
         return process
 
@@ -85,8 +86,8 @@ class Children:
         """
         try:
             listed = json.loads(self._list.read_text())
-            owner, children = listed["owner"], listed["children"]
-        except (OSError, ValueError, TypeError, KeyError):
+            owner, children = listed["owner"], listed["children"].values()
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return
         if owner != os.getpid() and _running(owner, ("local dev",)):
             raise StartFailed(
@@ -114,11 +115,7 @@ def _running(pid: int, marks: tuple[str, ...]) -> psutil.Process | None:
     return process if any(mark in command for mark in marks) else None
 
 
-_COMMANDS = (
-    *("emulator", "functions_framework"),
-    *(f"local.{name}" for name in ("clamd", "gateway", "kms", "model", "outbox")),
-    *(f"local.{name}" for name in ("scheduler", "speech", "storage")),
-)
+_COMMANDS = ("emulator", "functions_framework", "-m local.")
 
 
 def _clean_environment() -> dict[str, str]:

@@ -19,6 +19,32 @@ def topic(function: catalog.Function) -> str:
     return function.topic or topic_of(function.name)
 
 
+def all_() -> list[str]:
+    """Every topic that somebody is subscribed to, each once."""
+    named = [topic(function) for function in catalog.read() if function.kind != "http"]
+    return list(dict.fromkeys([*named, DEAD_LETTERS]))
+
+
+def subscriber(of: str) -> str:
+    """The function that a topic's messages go to."""
+    return next((f.name for f in catalog.read() if f.kind != "http" and topic(f) == of), "")
+
+
+def watching(of: str) -> str:
+    """The subscription by which the page of events sees what goes through a topic."""
+    return f"seen-{of}"
+
+
+def watch(pubsub: str, project: str) -> None:
+    """Let the page of events see every topic, as one more subscriber of each."""
+    for name in all_():
+        subscription = {
+            "topic": f"projects/{project}/topics/{name}",
+            "messageRetentionDuration": "600s",
+        }
+        _put(pubsub, f"projects/{project}/subscriptions/{watching(name)}", subscription)
+
+
 def subscribe(pubsub: str, project: str, functions: Mapping[str, str]) -> None:
     """Have each function pushed what it is there for: five deliveries, then the dead letters.
 

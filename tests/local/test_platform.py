@@ -76,7 +76,7 @@ def test_a_strangers_process_with_a_reused_id_is_left_alone(tmp_path: Path) -> N
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         (tmp_path / "processes.json").write_text(
-            f'{{"owner": 999999998, "children": [{stranger.pid}, 999999999]}}'
+            f'{{"owner": 999999998, "children": {{"a": {stranger.pid}, "b": 999999999}}}}'
         )
         Children(tmp_path).end_leftovers(print)
         assert stranger.poll() is None
@@ -96,7 +96,7 @@ def test_a_second_start_beside_a_running_one_is_told_so_and_ends_nothing(tmp_pat
     other = subprocess.Popen([sys.executable, "-c", program])
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)  # emulator"])
     try:
-        listed = f'{{"owner": {other.pid}, "children": [{child.pid}]}}'
+        listed = f'{{"owner": {other.pid}, "children": {{"a": {child.pid}}}}}'
         (tmp_path / "processes.json").write_text(listed)
         with pytest.raises(StartFailed, match=f"runs here already .process {other.pid}."):
             quick(tmp_path).start()
