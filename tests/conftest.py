@@ -26,6 +26,7 @@ from local.ports import HOST, Ports
 from ops.verify_audit import Verified, verify_audit
 from tests import promised
 from tests.client import EMAIL_DOMAIN, PASSWORD, Api, Person, make_admin, register
+from tests.demo_data import fill
 from tests.indexes import is_declared
 from tests.recorder import Recorder
 
@@ -120,6 +121,12 @@ def found_in_logs(platform: Platform, canaries: tuple[str, ...]) -> list[str]:
 async def api(platform: Platform) -> AsyncIterator[Api]:
     async with Api(platform.url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def demo(platform: Platform) -> dict[str, int]:
+    """The demo data and its accounts; how much there is of each kind."""
+    return fill(platform)
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,12 @@
 
 import asyncio
 import io
-import json
-import os
 import re
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
 from rich.console import Console
 
 from common.auth import users
@@ -24,28 +20,9 @@ from local.bootstrap import ROOT
 from local.journey import Journey
 from local.platform import Platform
 from tests.client import Api, sign_in
+from tests.demo_data import fill
 
 doctors = Collection(Doctor, "doctors")
-
-
-def fill(platform: Platform) -> dict[str, int]:
-    """In a process of its own, as `make seed` does."""
-    program = "import json; from local import seed; print(json.dumps(seed.fill()))"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env={**os.environ, **platform.client_env()},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    counts: dict[str, int] = json.loads(done.stdout)
-    return counts
-
-
-@pytest.fixture(scope="module")
-def demo(platform: Platform) -> dict[str, int]:
-    return fill(platform)
 
 
 def test_the_first_request_works_as_printed(platform: Platform, demo: dict[str, int]) -> None:

@@ -23,14 +23,18 @@ from playwright.async_api import (
     Page,
     Request,
     Response,
+    ViewportSize,
     async_playwright,
+    expect,
 )
 
 from local.platform import Platform
 from local.tools import ToolMissing
 from tests.browser import chromium
 
+PHONE: ViewportSize = {"width": 390, "height": 844}
 _STEP_MS = 15_000
+expect.set_options(timeout=_STEP_MS)
 
 
 @pytest.fixture(scope="session")
