@@ -59,8 +59,8 @@ plan: setup  ## Show what `make deploy` would change in ENV
 deploy: setup  ## Deploy to ENV; it shows what changes, and asks in production
 	@$(RUN) -m ops deploy $(or $(ENV),$(error say which: ENV=dev, ENV=staging or ENV=prod)) $(if $(SERVICE),--service $(SERVICE)) $(if $(REF),--ref $(REF)) $(ARGS)
 
-bench: setup  ## Measure the budgets, as ratios, side by side
-	@$(RUN) -m tests.bench
+bench: setup  ## Measure the budgets, side by side, into docs/performance.md (ARGS="--only starts", ARGS=--whole)
+	@$(RUN) -m tests.bench $(ARGS)
 
 stress: setup  ## Try to break it, for a minute (ARGS="--seconds 600" for longer)
 	@$(RUN) -m tests.stress $(ARGS)

@@ -1,4 +1,7 @@
-"""`python -m tests.bench`: measures the budgets and prints them. It reports; nothing slow fails it."""
+"""`python -m tests.bench`: measures the budgets and prints them. It reports; nothing slow fails it.
+
+Each part has its bare counterpart in the same run. `--whole` adds what takes half an hour.
+"""
 
 import asyncio
 import os
@@ -6,9 +9,11 @@ import platform
 import tempfile
 import time
 from pathlib import Path
+from typing import Annotated
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it remarks on every child that is started
 
+import typer
 from rich.console import Console
 
 from tests.bench import (
@@ -24,7 +29,7 @@ from tests.bench import (
     token_check,
 )
 from tests.bench.table import DOCUMENT, Row, document_of, table_of
-from tests.bench.world import a_world, stored_documents
+from tests.bench.world import World, a_world, stored_documents
 
 _MEANING = (
     "Requests: ours checks the token's signature, the account, the policy and the path, writes a"
@@ -41,50 +46,90 @@ _MEANING = (
 )
 
 
-async def _measure(console: Console) -> tuple[list[Row], list[str]]:
-    rows: list[Row] = []
-    notes: list[str] = []
-
-    def add(measured: tuple[list[Row], list[str]]) -> None:
-        rows.extend(measured[0])
-        notes.extend(measured[1])
-
-    with (
-        tempfile.TemporaryDirectory(prefix="healthhub-bench-") as run_dir,
-        console.status("Starting the platform …") as status,
-    ):
-        async with a_world(Path(run_dir)) as world:
-            status.update("Requests on the emulator …")
-            add(throughput.on_the_emulator(world))
-            status.update("Requests on a stub of Firestore …")
-            add(throughput.on_the_stub(world, await stored_documents(world)))
-            status.update("Bookings …")
-            add(booking.measure(world, *await booking.prepare(world.platform)))
-            status.update("Starts …")
-            add(starts.measure(world))
-            status.update("Memory …")
-            add(memory.measure(world))
-            status.update("An hour of audio …")
-            add(await asyncio.to_thread(recordings.measure, world.platform))
-            status.update("Images …")
-            add(await images.measure())
-            status.update("The assistant …")
-            notes.extend(await assistant.measure())
-        status.update("100,000 appointments …")
-        add(await asyncio.to_thread(growth.measure))
-        status.update("Firestore operations …")
-        await asyncio.to_thread(operations.measure)
-        notes.append("Reads and writes of every route are in docs/operations.md.")
-        add(recordings.understanding())
-        status.update("Tokens …")
-        add(token_check.measure())
-    return rows, notes
+_OPERATIONS = (
+    "Reads and writes of every route are in docs/operations.md. A week of availability takes as many reads as"
+    " slots are booked, and one; a page of a list its size and one: tests/promises/test_booking.py and"
+    " tests/functions/doctors/test_directory.py keep that."
+)
+Measured = tuple[list[Row], list[str]]
 
 
-def main() -> None:
+async def _in_the_world(world: World, part: str) -> Measured:
+    """Parts that need a platform with people on it."""
+    match part:
+        case "requests":
+            rows, notes = throughput.on_the_emulator(world)
+            stubbed = throughput.on_the_stub(world, await stored_documents(world))
+            return [*rows, *stubbed[0]], [*notes, *stubbed[1]]
+        case "bookings":
+            return booking.measure(world, *await booking.prepare(world.platform))
+        case "starts":
+            return starts.measure(world)
+        case "memory":
+            return memory.measure(world)
+        case "audio":
+            return await asyncio.to_thread(recordings.measure, world.platform)
+        case "pictures":
+            return await images.corpora()
+        case _:
+            return await assistant.measure()
+
+
+def _alone(part: str) -> Measured:
+    """Parts that need none, or start one of their own."""
+    match part:
+        case "images":
+            return images.measure()
+        case "growth":
+            return growth.measure()
+        case "operations":
+            return operations.measure(), [_OPERATIONS]
+        case "words":
+            return recordings.understanding()
+        case _:
+            return token_check.measure()
+
+
+_BUDGETS = ("tokens", "images", "requests", "bookings", "starts", "memory", "growth", "operations")
+_CORPORA = ("audio", "pictures", "assistant", "words")
+_WORLDLY = {"requests", "bookings", "starts", "memory", "audio", "pictures", "assistant"}
+
+
+async def _measure(console: Console, parts: list[str]) -> Measured:
+    found: dict[str, Measured] = {}
+    with console.status("") as status:
+        for part in (each for each in parts if each not in _WORLDLY):
+            status.update(f"{part} …")
+            found[part] = await asyncio.to_thread(_alone, part)
+            console.print(f"  {part}: done")
+        worldly = [each for each in parts if each in _WORLDLY]
+        if worldly:
+            status.update("Starting the platform …")
+            with tempfile.TemporaryDirectory(prefix="healthhub-bench-") as run_dir:
+                async with a_world(Path(run_dir)) as world:
+                    for part in worldly:
+                        status.update(f"{part} …")
+                        found[part] = await _in_the_world(world, part)
+                        console.print(f"  {part}: done")
+    rows = [row for part in parts for row in found[part][0]]
+    return rows, [note for part in parts for note in found[part][1]]
+
+
+def main(
+    only: Annotated[
+        str, typer.Option(help=f"Some of: {', '.join((*_BUDGETS, *_CORPORA))}; with commas.")
+    ] = "",
+    whole: Annotated[
+        bool, typer.Option(help="An hour of audio, hundreds of pictures and questions too.")
+    ] = False,
+) -> None:
+    """Measure the budgets; all of them are written to docs/performance.md."""
+    parts = only.split(",") if only else [*_BUDGETS, *(_CORPORA if whole else ())]
+    if unknown := set(parts) - {*_BUDGETS, *_CORPORA}:
+        raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}")
     console = Console(highlight=False)
     started = time.monotonic()
-    rows, notes = asyncio.run(_measure(console))
+    rows, notes = asyncio.run(_measure(console, parts))
     console.print(table_of(rows))
     for line in (*notes, *_MEANING):
         console.print(f"· {line}")
@@ -96,8 +141,9 @@ def main() -> None:
     console.print(
         f"· {machine}; load average {load:.1f}; {time.monotonic() - started:.0f} s in all."
     )
-    DOCUMENT.write_text(document_of(rows, [*notes, *_MEANING], machine))
+    if set(_BUDGETS) <= set(parts):
+        DOCUMENT.write_text(document_of(rows, [*notes, *_MEANING], machine))
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -6,16 +6,17 @@ from pathlib import Path
 from common import egress
 from common.knowledge import search
 from tests.asked import load
+from tests.bench.table import Row
 from tests.common.test_red_flags import measured
 from tests.promises.test_assistant import redacted
 
 _LABELLED = Path(__file__).parents[1] / "labelled"
 
 
-async def measure() -> list[str]:
+async def measure() -> tuple[list[Row], list[str]]:
     """Needs the database and the stand-in of the model, by the environment."""
     await load()
-    return [*recognised(), await _retrieved(), missed()]
+    return [], [*recognised(), await _retrieved(), missed()]
 
 
 def recognised() -> list[str]:

@@ -12,8 +12,9 @@ from local import tools
 from local.bootstrap import ROOT
 from local.platform import Platform, running
 from local.ports import HOST, Ports
+from tests.bench.table import Row, Target
 from tests.client import Api
-from tests.promises.matrix import IDENTITIES, ROWS, Row
+from tests.promises import matrix
 from tests.promises.people import Six, ask, six
 from tests.recorder import Counted, Recorder
 
@@ -34,7 +35,7 @@ async def count(run_dir: Path) -> list[tuple[str, str, Counted]]:
             os.environ.update(platform.client_env())  # for what makes the administrator
             async with Api(platform.url) as api:
                 shared = await six(api)
-                for row in ROWS:
+                for row in matrix.ROWS:
                     who = _served(row)
                     people = await six(api, row) if row.is_destructive else shared
                     await _warm(api, row, who, people)
@@ -47,9 +48,11 @@ async def count(run_dir: Path) -> list[tuple[str, str, Counted]]:
     return counted
 
 
-def _served(row: Row) -> str:
+def _served(row: matrix.Row) -> str:
     """The first identity that the route serves; a doctor rather than the patient, who costs less."""
-    served = [who for who, status in zip(IDENTITIES, row.statuses, strict=True) if status < 300]
+    served = [
+        who for who, status in zip(matrix.IDENTITIES, row.statuses, strict=True) if status < 300
+    ]
     return (
         "doctor"
         if "doctor" in served and "/patients" in row.operation
@@ -57,7 +60,7 @@ def _served(row: Row) -> str:
     )
 
 
-async def _warm(api: Api, row: Row, who: str, people: Six) -> None:
+async def _warm(api: Api, row: matrix.Row, who: str, people: Six) -> None:
     if row.is_destructive and who != "anonymous":
         path = row.operation.split("/")[1].split("/")[0]
         if path in ("users", "doctors", "patients", "appointments"):
@@ -83,9 +86,31 @@ def write_down(counted: list[tuple[str, str, Counted]]) -> None:
     DOCUMENT.write_text(written)
 
 
-def measure() -> None:
-    """In a process of its own: the clients of this one know another platform's addresses."""
+def measure() -> list[Row]:
+    """The routes that a budget names. Counted in a process of its own: this one's clients know another platform."""
     subprocess.run([sys.executable, "-m", __spec__.name], cwd=ROOT, check=True)
+    text = DOCUMENT.read_text()
+    return [
+        _row(text, "POST /appointments", "reads", 2),
+        _row(text, "POST /appointments", "writes", 7),
+        _row(text, "GET /patients/{patient_id}", "reads", 1),
+        _row(text, "GET /patients/{patient_id}", "writes", 1),
+    ]
+
+
+def _row(text: str, route: str, what: str, most: int) -> Row:
+    found = re.search(rf"^\| {re.escape(route)} \| \w+ \| (\d+) \| (\d+) \|$", text, re.M)
+    if found is None:
+        raise ValueError(f"{DOCUMENT.name} has no row of {route}")
+    count = int(found[1 if what == "reads" else 2])
+    return Row(
+        f"{what} of {route}",
+        str(most),
+        str(count),
+        count / most,
+        Target("≤", most, what),
+        judged=count,
+    )
 
 
 if __name__ == "__main__":
