@@ -2,7 +2,7 @@
 
 Routes by `functions/catalog.yaml`, appends to X-Forwarded-For as Google's
 load balancer does, and streams both ways. It also serves what only exists at
-the front: the merged OpenAPI document and the API explorer.
+the front: the merged OpenAPI document, the API explorer and the example app.
 """
 
 import json
@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from common import problems, telemetry
-from local import catalog
+from local import catalog, example
 from local.both_ways import Exchange
 from local.ports import HOST
 
@@ -204,6 +204,7 @@ def application() -> Starlette:
             Route("/openapi.json", gateway.openapi),
             Route("/dev/outbox", gateway.outbox, methods=["GET", "DELETE"]),
             Route("/dev/traces", gateway.traces, methods=["GET", "DELETE"]),
+            *example.ROUTES,
             Mount("/docs/assets", StaticFiles(directory=os.environ["HEALTHHUB_EXPLORER"])),
             Route("/{path:path}", gateway.forward, methods=methods),
         ]

@@ -23,12 +23,15 @@ from playwright.async_api import (
     Page,
     Request,
     Response,
+    ViewportSize,
     async_playwright,
 )
 
 from local.platform import Platform
 from local.tools import ToolMissing
 from tests.browser import chromium
+
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 _STEP_MS = 15_000
 
