@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev seed demo test coverage promises check commits api-changes plan deploy bench stress lock
+.PHONY: help setup dev seed demo test coverage promises check commits api-changes client plan deploy bench stress lock
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -53,6 +53,9 @@ commits: setup  ## Check the messages of the commits that main lacks (CONTRIBUTI
 api-changes: setup  ## Show what in the API breaks clients of the last release
 	@$(RUN) -m local.api_changes $(REF)
 
+client: setup  ## Write anew what of the TypeScript client follows from the API
+	@$(RUN) -m local.client
+
 plan: setup  ## Show what `make deploy` would change in ENV
 	@$(RUN) -m ops deploy $(or $(ENV),$(error say which: ENV=dev, ENV=staging or ENV=prod)) --plan-only $(if $(SERVICE),--service $(SERVICE)) $(if $(REF),--ref $(REF)) $(ARGS)
 
@@ -71,6 +74,6 @@ lock: setup  ## Pin requirements.txt, requirements-dev.txt and every package-loc
 	  --no-emit-index-url --no-annotate --upgrade pyproject.toml -o requirements.txt
 	@.healthhub/uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-annotate --upgrade --group dev -c requirements.txt -o requirements-dev.txt
-	@for folder in local tests/browser; do \
+	@for folder in local tests/browser clients/typescript examples/mobile; do \
 	  (cd $$folder && npm install --package-lock-only --ignore-scripts --no-audit --no-fund && sed -i.bak '/"resolved": "http/d' package-lock.json && rm package-lock.json.bak) || exit 1; \
 	done

@@ -3,6 +3,7 @@
 import os
 import signal
 import tempfile
+import threading
 import time
 import urllib.request
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from local import tools
+from local import tools, web
 from local.bootstrap import ROOT
 from local.platform import Platform, running
 from local.ports import HOST, Ports
@@ -60,6 +61,7 @@ def dev(
         if seed:
             with console.status("Filling in the demo data …"):
                 _seed(platform)
+        threading.Thread(target=_build_example, args=[found.node], daemon=True).start()
         _welcome(platform, time.monotonic() - started)
         _follow(platform)
     except KeyboardInterrupt:
@@ -119,11 +121,20 @@ def _seed(platform: Platform) -> None:
     _tell("demo data: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
 
 
+def _build_example(node: str) -> None:
+    """Ahead of whoever opens it. The platform does not wait for it, nor end with it."""
+    try:
+        web.example(node)
+    except (tools.ToolMissing, web.BuildFailed) as problem:
+        console.print(f"[yellow]![/] The example app could not be built: {problem}")
+
+
 def _welcome(platform: Platform, seconds: float) -> None:
     table = Table(title="HealthHub is running", title_justify="left", show_header=False)
     for what, address in (
         ("API", f"{platform.url}/v1"),
         ("API explorer", f"{platform.url}/docs"),
+        ("Example app", f"{platform.url}/example/"),
         ("What goes on", f"{platform.url}/dev"),
         ("Push and mail sent", f"{platform.url}/dev/outbox"),
         ("Traces", f"{platform.url}/dev/traces"),

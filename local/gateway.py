@@ -2,7 +2,7 @@
 
 Routes by `functions/catalog.yaml`, appends to X-Forwarded-For as Google's
 load balancer does, and streams both ways. It also serves what only exists at
-the front: the merged OpenAPI document and the API explorer.
+the front: the merged OpenAPI document, the API explorer and the example app.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from common import problems, telemetry
-from local import catalog
+from local import catalog, example
 from local.both_ways import Exchange
 from local.dev_page import DevPage
 from local.ports import HOST
@@ -222,6 +222,7 @@ def application() -> Starlette:
             *dev.routes(),
             Route("/dev/outbox", gateway.outbox, methods=["GET", "DELETE"]),
             Route("/dev/traces", gateway.traces, methods=["GET", "DELETE"]),
+            *example.ROUTES,
             Mount("/docs/assets", StaticFiles(directory=os.environ["HEALTHHUB_EXPLORER"])),
             Route("/{path:path}", gateway.forward, methods=methods),
         ]

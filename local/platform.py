@@ -217,6 +217,7 @@ class Platform:
             "HEALTHHUB_OUTBOX": f"http://{HOST}:{self.ports.fcm}",
             "HEALTHHUB_TRACES": f"http://{HOST}:{self.ports.traces}",
             "HEALTHHUB_EXPLORER": str(self.tools.node_modules / "swagger-ui-dist"),
+            "HEALTHHUB_NODE": self.tools.node,
             "HEALTHHUB_DEMO": "1" if self.is_demo else "",
             "HEALTHHUB_RUN_DIR": str(self.run_dir),
             "HEALTHHUB_ADDRESSES": json.dumps(self.addresses),
