@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+import re
 import socket
 import tempfile
 from dataclasses import dataclass, fields
@@ -43,7 +44,7 @@ class Ports:
             kms=_port_of("KMS_EMULATOR_HOST", 9306),
             speech=_port_of("SPEECH_EMULATOR_HOST", 9301),
             vision=_port_of("VISION_EMULATOR_HOST", 9302),
-            openai=_port_of("OPENAI_EMULATOR_HOST", 9303),
+            openai=_port_of("OPENAI_BASE_URL", 9303),
             clamd=_port_of("CLAMD_HOST", 9307),
             traces=_port_of("OTEL_EXPORTER_OTLP_ENDPOINT", 4318),
         )
@@ -54,8 +55,8 @@ class Ports:
 
 
 def _port_of(variable: str, usual: int) -> int:
-    value = os.environ.get(variable, "").rsplit(":", 1)[-1]
-    return int(value) if value.isdigit() else usual
+    found = re.search(r":(\d+)(?:/|$)", os.environ.get(variable, ""))
+    return int(found[1]) if found else usual
 
 
 def free_ports(count: int) -> list[int]:
@@ -101,4 +102,5 @@ VARIABLE = {
     "vision": "VISION_EMULATOR_HOST=127.0.0.1:<port>",
     "openai": "OPENAI_BASE_URL=http://127.0.0.1:<port>/v1",
     "clamd": "CLAMD_HOST=127.0.0.1:<port>",
+    "traces": "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:<port>",
 }

@@ -1,128 +1,219 @@
-"""The README's first request works as it is printed, against the demo data that `make dev` fills in."""
+"""The README as a stranger reads it: each command in it is run, on a copy of the tree, as it is printed."""
 
-import asyncio
-import io
+import os
 import re
+import signal
 import subprocess
-from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
+import httpx
+import pytest
 
-from common.auth import users
-from common.clinical import HistoryPrivate
-from common.crypto import vault_of
-from common.firestore import Collection
-from common.models import Doctor, Role
-from common.patients import history
 from local.bootstrap import ROOT
-from local.journey import Journey
-from local.platform import Platform
-from tests.client import Api, sign_in
-from tests.demo_data import fill
+from local.ports import VARIABLE, Ports
 
-doctors = Collection(Doctor, "doctors")
+README = (ROOT / "README.md").read_text()
+_START_SECONDS = 300
+"""The first start on a machine that is busy with other tests."""
 
 
-def test_the_first_request_works_as_printed(platform: Platform, demo: dict[str, int]) -> None:
-    block = re.search(r"```sh\n(API=.*?)```", (ROOT / "README.md").read_text(), re.S)
-    assert block
-    script = block[1].replace("http://localhost:8000", platform.url)
-    assert platform.url in script
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True
+@dataclass(frozen=True)
+class Stranger:
+    """Who has cloned it and knows nothing but the README; their ports are free ones."""
+
+    folder: Path
+    ports: Ports
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.gateway}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        own = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+        for name, port in vars(self.ports).items():
+            variable, _, value = VARIABLE[name].partition("=")
+            own[variable] = value.replace("<port>", str(port)) or str(port)
+        return own
+
+    def run(self, command: str, seconds: float = 180) -> str:
+        """What a shell prints of it."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
+    folder = tmp_path_factory.mktemp("clone")
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    files = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout
+    there = b"\0".join(
+        each for each in files.split(b"\0") if each and (ROOT / os.fsdecode(each)).exists()
     )
-    assert done.returncode == 0, done.stderr
-    assert '"display_name":"Ana García"' in done.stdout
-    assert '"specialties":["cardiology"' in done.stdout
-    assert "urn:healthhub:problem" not in done.stdout
+    pack = subprocess.Popen(
+        ["tar", "--create", "--null", "--no-recursion", "--files-from=-"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    unpack = subprocess.Popen(["tar", "--extract"], cwd=folder, stdin=pack.stdout)
+    assert pack.stdin
+    pack.stdin.write(there)
+    pack.stdin.close()
+    assert (pack.wait(60), unpack.wait(60)) == (0, 0)
+    return Stranger(folder, Ports.free())
 
 
-def test_the_demo_tells_one_patients_journey_to_its_end(
-    platform: Platform, demo: dict[str, int]
-) -> None:
-    told = io.StringIO()
-    journey = Journey(platform.url, platform.fire, Console(file=told, width=200))
-    journey.run()
-    assert len(journey.seconds) == 11
+@pytest.fixture(scope="module")
+def welcome(stranger: Stranger) -> Iterator[str]:
+    """What `make dev` prints; at the end, Ctrl-C."""
+    printed = stranger.folder.parent / "make-dev.txt"
+    with printed.open("w") as output:
+        dev = subprocess.Popen(
+            ["make", "dev"],
+            cwd=stranger.folder,
+            env=stranger.env | {"COLUMNS": "200"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        for _ in range(_START_SECONDS * 10):
+            if "Ready after" in (said := printed.read_text()):
+                break
+            try:
+                dev.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+            break
+        assert "Ready after" in said, said
+        yield said
+    finally:
+        os.killpg(dev.pid, signal.SIGINT)  # as a terminal does
+        dev.wait(60)
+    assert "Nothing is left running" in printed.read_text()
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{stranger.url}/docs")
+
+
+def blocks() -> list[str]:
+    return re.findall(r"```sh\n(.*?)```", README, re.S)
+
+
+def test_every_command_of_the_readme_is_run_here() -> None:
+    two, first = blocks()
+    assert [line.split("  ")[0] for line in two.splitlines()] == ["make dev", "make test"]
+    assert first.startswith("API=")
+    named = set(re.findall(r"`(make [a-z]+[^`]*)`", README))
+    assert named == {"make dev", "make test", "make test SERVICE=users", "make help", "make demo"}
+
+
+def test_make_dev_prints_addresses_that_answer(stranger: Stranger, welcome: str) -> None:
+    addresses = re.findall(rf"{stranger.url}/\S*", welcome)
+    assert len(addresses) >= 6
+    for path in re.findall(r"http://localhost:8000(/[\w/]*)", README):
+        assert f"{stranger.url}{path}" in (*addresses, f"{stranger.url}/dev/outbox"), path
+        answer = httpx.get(f"{stranger.url}{path}", timeout=120, headers={"Accept": "text/html"})
+        assert answer.status_code == 200, path
+        assert "text/html" in answer.headers["content-type"]
+    for role in ("patient", "doctor", "admin"):
+        assert f"{role}@demo.healthhub.test" in welcome
+    assert "demo data: 40 doctors" in welcome
+
+
+def test_the_first_request_works_as_printed(stranger: Stranger, welcome: str) -> None:
+    script = blocks()[1].replace("http://localhost:8000", stranger.url)
+    assert stranger.url in script
+    printed = stranger.run(script)
+    assert '"display_name":"Ana García"' in printed
+    assert '"specialties":["cardiology"' in printed
+    assert "urn:healthhub:problem" not in printed
+
+
+def test_the_demo_tells_one_patients_journey_to_its_end(stranger: Stranger, welcome: str) -> None:
+    told = stranger.run("COLUMNS=200 make demo")
+    assert len(re.findall(r"^\d+\. ", told, re.M)) == 11
     for words in (
         "one is served",
         "Call 112 now",
         "severe: Ibuprofen and warfarin",
         "FHIR R4 Bundle",
+        "Done in",
     ):
-        assert words in told.getvalue()
+        assert words in told
 
 
-def test_every_file_that_documents_name_is_there() -> None:
-    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs/operations.md"):
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name} names {target}"
-    for name in re.findall(
-        r"`((?:common|functions|local|tests|ops|docs)/[\w/.]+)`", (ROOT / "README.md").read_text()
-    ):
-        assert (ROOT / name).exists(), name
+def test_the_demo_data_is_filled_in_again_without_harm(stranger: Stranger, welcome: str) -> None:
+    assert "demo data: 40 doctors" in stranger.run("COLUMNS=200 make seed")
 
 
-def test_every_target_that_documents_name_is_in_the_makefile() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+def test_make_test_finds_the_tests_of_all_and_of_one_service(stranger: Stranger) -> None:
+    collect = 'ARGS="--collect-only -q"'
+    whole = stranger.run(f"make test {collect}")
+    users = stranger.run(f"make test SERVICE=users {collect}")
+    assert "tests/functions/doctors/" in whole
+    assert "tests/functions/users/" in users
+    assert "tests/functions/doctors/" not in users
+
+
+def test_make_help_names_every_target_that_documents_name(stranger: Stranger) -> None:
+    helped = stranger.run("make help")
     for document in ("README.md", "CONTRIBUTING.md", "docs/operations.md"):
         named = set(re.findall(r"(?:`|^)make ([a-z-]+)", (ROOT / document).read_text(), re.M))
         assert named
-        assert named <= targets
+        for target in named - {"help", "lock"}:
+            assert re.search(rf"^  make {target}\s", helped, re.M), f"{document} names {target}"
 
 
-async def test_the_demo_data_is_what_is_promised_and_stays_so_when_filled_again(
-    platform: Platform, demo: dict[str, int]
-) -> None:
-    assert demo == {
-        "doctors": 40,
-        "patients": 20,
-        "history entries": 774,
-        "appointments": 41,
-        "recorded consultations": 3,
-        "images": 3,
-        "entries of the knowledge base": 134,
-        "accounts": 61,
+# ---------------------------------------------------------------- documents
+
+
+def documents() -> list[Path]:
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [ROOT / name for name in tracked.stdout.split() if (ROOT / name).exists()]
+
+
+def linked(document: Path) -> list[Path]:
+    targets = re.findall(r"\]\((?!http|#|mailto)([^)#\s]+)", document.read_text())
+    return [(document.parent / target).resolve() for target in targets]
+
+
+def test_every_file_that_documents_link_or_name_is_there() -> None:
+    for document in documents():
+        for target in linked(document):
+            assert target.exists(), f"{document.relative_to(ROOT)} links {target.name}"
+    for name in re.findall(r"`((?:common|functions|local|tests|ops|docs)/[\w/.]+)`", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_document_is_reached_from_the_readme() -> None:
+    reached, left = set[Path](), [ROOT / "README.md"]
+    while left:
+        document = left.pop()
+        if document not in reached and document.is_file():
+            reached.add(document)
+            left += linked(document) if document.suffix == ".md" else []
+    shown = {each for each in (ROOT / "docs").rglob("*") if each.is_file()}
+    assert {each.relative_to(ROOT) for each in shown | set(documents())} <= {
+        each.relative_to(ROOT) for each in reached
     }
-    first, entries = await _demo_doctors(), await _demo_entries()
-    await asyncio.to_thread(fill, platform)
-    assert await _demo_doctors() == first
-    assert await _demo_entries() == entries
-    counts = Counter(path.split("/")[1] for path in entries)
-    assert len(counts) == 20
-    assert min(counts.values()) >= 5
-    assert max(counts.values()) <= 60
-    assert len(first) == 40
-    assert len({str(doctor["specialties"][0]) for doctor in first}) == 12
-    zones = [await users.get(f"demo-doctor-{number:02}") for number in range(1, 40)]
-    assert len({user.time_zone for user in zones if user}) == 6
-
-
-async def _demo_doctors() -> list[dict[str, Any]]:
-    found = await doctors.find(where=[("verification_note", "==", "Demo data")], limit=100)
-    return sorted((doctor.model_dump() for doctor in found), key=lambda doctor: str(doctor["name"]))
-
-
-async def _demo_entries() -> dict[str, dict[str, Any]]:
-    """What the demo patients' histories say, by path, without what sealing makes different each time."""
-    found = {}
-    for uid in ("demo-patient", *(f"demo-patient-{number:02}" for number in range(1, 20))):
-        vault = await vault_of(uid)
-        async for record in history.all_(uid):
-            said = vault.open_all(record.path, record.sealed, HistoryPrivate)
-            found[record.path] = record.model_dump(exclude={"sealed"}) | said.model_dump()
-    return found
-
-
-async def test_the_demo_accounts_sign_in_with_their_roles(api: Api, demo: dict[str, int]) -> None:
-    from local.seed import ACCOUNTS, PASSWORD
-
-    for email, role in ACCOUNTS.items():
-        person = await sign_in(api, email, PASSWORD)
-        assert Role(person.role) is role
-        assert (await api.get("/v1/users/me", person)).status_code == 200
 
 
 def test_nothing_here_is_a_path_of_one_machine() -> None:

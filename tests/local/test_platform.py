@@ -14,7 +14,7 @@ import pytest
 from local import tools
 from local.bootstrap import ROOT
 from local.platform import Platform
-from local.ports import HOST, Ports
+from local.ports import HOST, VARIABLE, Ports
 from local.processes import Children, StartFailed
 
 
@@ -139,14 +139,15 @@ time.sleep(600)
     assert psutil.wait_procs([child], timeout=10)[1] == []
 
 
-def test_ports_move_by_the_variables_of_the_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEALTHHUB_PORT", "8001")
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:8090")
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9299")
-    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
-    ports = Ports.usual()
-    assert (ports.gateway, ports.firestore, ports.storage) == (8001, 8090, 9299)
-    assert ports.pubsub == 8085
+def test_each_port_moves_by_the_variable_that_its_message_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert set(VARIABLE) == set(vars(Ports.usual()))
+    for port, named in enumerate(VARIABLE.values(), start=20_001):
+        variable, _, value = named.partition("=")
+        monkeypatch.setenv(variable, value.replace("<port>", str(port)) or str(port))
+    assert list(vars(Ports.usual())) == list(VARIABLE)
+    assert list(vars(Ports.usual()).values()) == list(range(20_001, 20_001 + len(VARIABLE)))
 
 
 # ---------------------------------------------------------------- tools
