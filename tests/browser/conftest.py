@@ -25,6 +25,7 @@ from playwright.async_api import (
     Response,
     ViewportSize,
     async_playwright,
+    expect,
 )
 
 from local.platform import Platform
@@ -45,6 +46,7 @@ async def browser() -> AsyncIterator[Browser]:
         if "CI" in os.environ:
             raise
         pytest.skip(str(problem))
+    expect.set_options(timeout=_STEP_MS)
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(
             executable_path=found.path,

@@ -182,7 +182,8 @@ function bookingForm(
     button.textContent = `Book ${day(moment)}, ${time(moment)}`;
     refused.replaceChildren();
     element.hidden = false;
-    reason.focus();
+    reason.focus({ preventScroll: true });
+    element.scrollIntoView({ block: "end" });
   }
 
   element.addEventListener("submit", async (event) => {
