@@ -46,6 +46,7 @@ async def browser() -> AsyncIterator[Browser]:
         if "CI" in os.environ:
             raise
         pytest.skip(str(problem))
+    expect.set_options(timeout=_STEP_MS)
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(
             executable_path=found.path,

@@ -185,16 +185,31 @@ async def test_a_file_that_is_not_what_it_seems_is_refused_with_the_reason(
     await expect(card).to_contain_text(re.compile(r"\w+ \w+ \w+.*\."))
 
 
-async def test_being_offline_is_told_and_signing_out_hides_everything(
-    page: Page, context: BrowserContext, app: str, api: Api, expected: list[str]
+async def test_being_offline_is_told_and_what_came_meanwhile_is_seen_afterwards(
+    page: Page,
+    context: BrowserContext,
+    app: str,
+    api: Api,
+    practice: Person,
+    expected: list[str],
 ) -> None:
-    expected.append("ERR_INTERNET_DISCONNECTED")
-    await signed_in(page, app, await a_patient(api))
+    expected += ["Could not reach Cloud Firestore", "ERR_INTERNET_DISCONNECTED", "cleardot.gif"]
+    person = await a_patient(api)
+    await signed_in(page, app, person)
+    await expect(page.get_by_text("No visits ahead.")).to_be_visible()
     await context.set_offline(True)
     await expect(page.get_by_text("You are offline.")).to_be_visible()
+    await book(api, person, practice, (await free_starts(api, practice))[1])
     await context.set_offline(False)
     await expect(page.get_by_text("You are offline.")).to_be_hidden()
+    await expect(page.get_by_role("article")).to_contain_text("a cough that stays")
+
+
+async def test_signing_out_hides_everything(page: Page, app: str, api: Api) -> None:
+    await signed_in(page, app, await a_patient(api))
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("heading", name="Your health, in one place")).to_be_visible()
     await expect(page.get_by_label("E-mail")).to_be_focused()
-    await expect(page.get_by_text("Your visits")).to_be_hidden()
+    await expect(page.get_by_role("heading", name="Your visits")).to_be_hidden()
+    await page.reload()
+    await expect(page.get_by_role("button", name="Sign in")).to_be_visible()

@@ -6,103 +6,108 @@ import { words, type Session } from "./session.js";
 type Doctor = Schema<"DoctorPublic">;
 type Slot = Schema<"FreeSlot">;
 
+const AT_ONCE = 10;
 const DAYS_AT_ONCE = 4;
 
-/** Let people choose a specialty, a doctor, a free time. Call what it returns when the tab is opened. */
-export function startBooking(session: Session): () => void {
-  const specialty = byId<HTMLSelectElement>("specialty");
-  const type = byId<HTMLSelectElement>("type");
-  let chosen: Doctor | undefined;
+const specialty = byId<HTMLSelectElement>("specialty");
+const type = byId<HTMLSelectElement>("type");
 
-  async function specialties(): Promise<void> {
-    show(byId("doctors"), loading("Loading …"));
-    const found = await data(session.api.GET("/doctors/specializations"));
-    const offered = found.filter(({ doctor_count }) => doctor_count > 0);
-    specialty.replaceChildren(...offered.map(({ code, name }) => h("option", { value: code }, name)));
-    await doctors();
+/** Lets people choose a specialty, a doctor, a free time. */
+export class Booking {
+  private chosen: Doctor | undefined;
+
+  constructor(private readonly session: Session) {
+    specialty.addEventListener("change", tried("doctors", () => this.showDoctors()));
+    type.addEventListener("change", tried("slots", () => this.showSlots()));
   }
 
-  async function doctors(): Promise<void> {
-    chosen = undefined;
+  /** When its tab is opened. */
+  open(): void {
+    if (!specialty.options.length) {
+      tried("doctors", () => this.showSpecialties())();
+    }
+  }
+
+  private async showSpecialties(): Promise<void> {
+    show(byId("doctors"), loading("Loading …"));
+    const found = await data(this.session.api.GET("/doctors/specializations"));
+    const offered = found.filter(({ doctor_count }) => doctor_count > 0);
+    specialty.replaceChildren(...offered.map(({ code, name }) => h("option", { value: code }, name)));
+    await this.showDoctors();
+  }
+
+  private async showDoctors(): Promise<void> {
+    this.chosen = undefined;
     byId("slots").replaceChildren();
     show(byId("doctors"), loading("Looking for doctors …"));
     const query = {
       specialty: specialty.value as Schema<"Specialty">,
       accepting_patients: true,
-      page_size: 10,
+      page_size: AT_ONCE,
     };
-    const book = pages((page_token) => session.api.GET("/doctors", { params: { query: { ...query, page_token } } }));
-    const known: Doctor[] = [];
-    const more = async (): Promise<void> => {
-      const page = await book.next();
-      known.push(...(page.value ?? []));
-      const cards = known.map((doctor) => doctorCard(doctor, () => choose(doctor)));
-      const isLast = page.done || page.value.length < query.page_size;
-      const next = h("button", { type: "button", className: "soft wide", onclick: tried(more) }, "More doctors");
-      show(
-        byId("doctors"),
-        cards.length ? list(cards) : empty("Nobody of this specialty takes new patients now."),
-        ...(isLast ? [] : [next]),
-      );
-    };
-    await more();
+    const found = pages((page_token) =>
+      this.session.api.GET("/doctors", { params: { query: { ...query, page_token } } }),
+    );
+    await this.showMore(found, []);
   }
 
-  async function choose(doctor: Doctor): Promise<void> {
-    chosen = doctor;
+  private async showMore(found: AsyncIterator<Doctor[], void>, known: Doctor[]): Promise<void> {
+    const { value, done } = await found.next();
+    const doctors = [...known, ...(value ?? [])];
+    const isLast = done || (value?.length ?? 0) < AT_ONCE;
+    const onclick = tried("doctors", () => this.showMore(found, doctors));
+    const cards = doctors.map((doctor) => doctorCard(doctor, tried("slots", () => this.choose(doctor))));
+    show(
+      byId("doctors"),
+      cards.length ? list(cards) : empty("Nobody of this specialty takes new patients now."),
+      ...(isLast ? [] : [h("button", { type: "button", className: "soft wide", onclick }, "More doctors")]),
+    );
+  }
+
+  private async choose(doctor: Doctor): Promise<void> {
+    this.chosen = doctor;
     for (const button of byId("doctors").querySelectorAll<HTMLElement>("[data-doctor]")) {
       button.setAttribute("aria-pressed", String(button.dataset.doctor === doctor.doctor_id));
     }
-    await slots();
+    await this.showSlots();
   }
 
-  async function slots(): Promise<void> {
-    const doctor = chosen;
+  private async showSlots(): Promise<void> {
+    const doctor = this.chosen;
     if (!doctor) {
       return;
     }
     show(byId("slots"), loading("Looking for free times …"));
-    const params = {
-      path: { doctor_id: doctor.doctor_id },
-      query: { type: type.value as Schema<"AppointmentType"> },
-    };
-    const found = await data(session.api.GET("/appointments/available/{doctor_id}", { params }));
-    if (doctor === chosen) {
-      offer(session, doctor, params.query.type, found.items, tried(slots));
+    const path = { doctor_id: doctor.doctor_id };
+    const query = { type: type.value as Schema<"AppointmentType"> };
+    const { items } = await data(
+      this.session.api.GET("/appointments/available/{doctor_id}", { params: { path, query } }),
+    );
+    if (doctor === this.chosen) {
+      offer(this.session, doctor, query.type, items, tried("slots", () => this.showSlots()));
       byId("slots").scrollIntoView({ block: "start" });
     }
   }
+}
 
-  /** The step; if it fails, why, and the step again. */
-  function tried(step: () => Promise<void>): () => void {
-    return () => {
-      step().catch((error: unknown) => show(byId("slots"), failure(words(error), tried(step))));
-    };
-  }
-
-  specialty.addEventListener("change", tried(doctors));
-  type.addEventListener("change", tried(slots));
+/** The step; if it fails, why, and the step again. */
+function tried(place: "doctors" | "slots", step: () => Promise<void>): () => void {
   return () => {
-    if (!specialty.options.length) {
-      specialties().catch((error: unknown) => {
-        show(byId("doctors"), failure(words(error), tried(specialties)));
-      });
-    }
+    step().catch((error: unknown) => show(byId(place), failure(words(error), tried(place, step))));
   };
+}
 
-  function doctorCard(doctor: Doctor, onChosen: () => Promise<void>): HTMLElement {
-    const { name, location, languages, rating } = doctor;
-    const stars = rating.average ? `★ ${rating.average}` : null;
-    const card = h(
-      "button",
-      { type: "button", className: "item", onclick: tried(onChosen) },
-      h("span", {}, h("strong", {}, name), h("br"), h("span", { className: "meta" }, `${location.city} · ${languages.join(", ")}`)),
-      stars ? h("span", { className: "tag" }, stars) : null,
-    );
-    card.dataset.doctor = doctor.doctor_id;
-    card.setAttribute("aria-pressed", "false");
-    return card;
-  }
+function doctorCard({ doctor_id, name, location, languages, rating }: Doctor, onclick: () => void): HTMLElement {
+  const about = h("span", { className: "meta" }, `${location.city} · ${languages.join(", ")}`);
+  const card = h(
+    "button",
+    { type: "button", className: "item", onclick },
+    h("span", {}, h("strong", {}, name), h("br"), about),
+    rating.average ? h("span", { className: "tag" }, `★ ${rating.average}`) : null,
+  );
+  card.dataset.doctor = doctor_id;
+  card.setAttribute("aria-pressed", "false");
+  return card;
 }
 
 function offer(
@@ -182,7 +187,8 @@ function bookingForm(
     button.textContent = `Book ${day(moment)}, ${time(moment)}`;
     refused.replaceChildren();
     element.hidden = false;
-    reason.focus();
+    reason.focus({ preventScroll: true });
+    element.scrollIntoView({ block: "end" });
   }
 
   element.addEventListener("submit", async (event) => {

@@ -137,7 +137,7 @@ export function startSending({ api }: Session): void {
     if (!file) {
       return;
     }
-    button.disabled = true;
+    button.disabled = chosen.disabled = true; // else the next file would be forgotten with this one
     refused.hidden = true;
     bar.value = 0;
     byId("sending").hidden = false;
@@ -159,7 +159,7 @@ export function startSending({ api }: Session): void {
       refused.hidden = false;
     } finally {
       byId("sending").hidden = true;
-      button.disabled = false;
+      button.disabled = chosen.disabled = false;
     }
   });
 }

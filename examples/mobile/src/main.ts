@@ -1,6 +1,6 @@
 import { onAuthStateChanged, signInWithEmailAndPassword, signOut } from "firebase/auth";
 
-import { startBooking } from "./booking.js";
+import { Booking } from "./booking.js";
 import { byId, failure, show } from "./dom.js";
 import { followFiles, startSending } from "./files.js";
 import { open, words, type Session } from "./session.js";
@@ -11,7 +11,7 @@ const TABS = ["visits", "book", "files"] as const;
 async function start(): Promise<void> {
   const session = await open();
   offerSignIn(session);
-  const openBooking = startBooking(session);
+  const booking = new Booking(session);
   startSending(session);
   let stop: (() => void)[] = [];
   onAuthStateChanged(session.auth, (user) => {
@@ -35,7 +35,7 @@ async function start(): Promise<void> {
       }
     }
     if (isSignedIn && chosen === "book") {
-      openBooking();
+      booking.open();
     }
   }
 
