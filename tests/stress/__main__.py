@@ -107,11 +107,19 @@ async def _all(console: Console, names: list[str], seconds: float, seed: int) ->
             with console.status(f"{name} …") as status:
                 scene.say = lambda words, name=name: status.update(f"{name} … {words}")  # type: ignore[misc]
                 begun = time.monotonic()
-                one = await CHAPTERS[name](scene)
+                one = await _tried(name, scene)
                 one.add("seconds", f"{time.monotonic() - begun:.0f}")
             _show(console, one)
             told.append(one)
     return told
+
+
+async def _tried(name: str, scene: Scene) -> Told:
+    try:
+        return await CHAPTERS[name](scene)
+    except Exception as error:  # noqa: BLE001 - the other chapters are still to be tried
+        words = f"the chapter itself broke off: {type(error).__name__}: {error}"
+        return Told(name, "not to its end", broken=[words[:500]])
 
 
 def _images(console: Console, seconds: float, seed: int) -> Told:

@@ -42,9 +42,10 @@ async def tried(scene: Scene, share: float = SHARE) -> Told:
     )
     before = scene.unforeseen()
     with ExitStack() as stack:
-        faults = stack.enter_context(_database(scene, share))
+        faults: list[Fault] = []
 
         async def disturb(is_over: asyncio.Event) -> None:
+            faults.extend(stack.enter_context(_database(scene, share)))
             for service, wanted in _STAND_INS.items():
                 await tell(scene.platform, service, {**wanted, "share": share})
             for between in scene.between.values():

@@ -1,7 +1,6 @@
 """Chapters of `make stress`, for a moment each; and that their judges find what is wrong."""
 
 import random
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +49,21 @@ def a_told() -> Told:
 
 
 @pytest.mark.parametrize(
-    ("statuses", "is_kept"),
+    ("served", "others", "is_kept"),
     [
-        ({201: 1, 409: 99}, True),
-        ({200: 1, 409: 90, 503: 9}, True),
-        ({201: 1, 200: 1, 409: 98}, False),
-        ({409: 100}, False),
-        ({201: 1, 409: 98, 500: 1}, False),
+        ([(201, "a")], [409] * 99, True),
+        ([(200, "a"), (200, "a")], [409, 503], True),
+        ([(201, "a"), (200, "b")], [409], False),
+        ([], [409] * 100, False),
+        ([(201, "a")], [409, 500], False),
     ],
 )
 def test_a_race_with_two_winners_none_or_an_error_is_found(
-    statuses: dict[int, int], is_kept: bool
+    served: list[tuple[int, str]], others: list[int], is_kept: bool
 ) -> None:
+    got = [httpx.Response(status, json={"appointment_id": id}) for status, id in served]
     told = a_told()
-    races.judge_race(Counter(statuses), told)
+    races.judge_race([*got, *map(httpx.Response, others)], told)
     assert (not told.broken) is is_kept
 
 

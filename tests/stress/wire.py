@@ -1,6 +1,7 @@
 """Requests as bytes, for what no client library would send."""
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ class Raw:
     """Statuses that may be answered; 0: the connection may be closed without an answer."""
     ends: bool = False
     """Whether the client closes its side when it has sent this."""
+    is_for_gateway: bool = True
+    """It waits for the whole body before it looks for an answer, as load balancers may."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,17 @@ def chunked(path: str, chunks: list[bytes], headers: Mapping[str, str]) -> bytes
     return head + pieces + b"0\r\n\r\n"
 
 
-async def opened(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def opened(
+    url: str, receives: int | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection; with `receives`, one whose system takes no more bytes than about these unread."""
     address = urlsplit(url)
-    return await asyncio.open_connection(address.hostname, address.port, limit=_MOST)
+    connection = socket.socket()
+    connection.setblocking(False)
+    if receives is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
+    await asyncio.get_running_loop().sock_connect(connection, (address.hostname, address.port))
+    return await asyncio.open_connection(sock=connection, limit=receives or _MOST)
 
 
 async def answered(url: str, raw: Raw, patience: float = 20) -> Answer:
