@@ -134,7 +134,7 @@ def _running(pid: int, marks: tuple[str, ...]) -> psutil.Process | None:
 _COMMANDS = (
     *("emulator", "functions_framework"),
     *(f"local.{name}" for name in ("clamd", "gateway", "kms", "model", "outbox")),
-    *(f"local.{name}" for name in ("scheduler", "speech", "storage")),
+    *(f"local.{name}" for name in ("scheduler", "speech", "storage", "traces", "vision")),
 )
 
 
