@@ -81,7 +81,7 @@ def ended(states: Mapping[Sent, str | None]) -> Check:
     broken = [
         f"{sent.kind} {sent.id} is {state or 'not there'}"
         for sent, state in states.items()
-        if state not in ("completed", "failed", "rejected")
+        if (state or "").split(":")[0] not in ("completed", "failed", "rejected")
     ]
     counts = Counter(str(state) for state in states.values())
     told = ", ".join(f"{count} {state}" for state, count in counts.most_common())
@@ -157,6 +157,9 @@ async def of_uploads(uploads: Sequence[Sent], patience: float) -> Check:
 
 
 async def state_of(sent: Sent) -> str | None:
+    """With the reason, if there is one."""
     records: Any = transcriptions if sent.kind == "transcriptions" else medical_images
     record = await records.get(sent.id)
-    return None if record is None else str(record.state)
+    if record is None:
+        return None
+    return f"{record.state}: {record.reason}" if record.reason else str(record.state)

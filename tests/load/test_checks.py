@@ -92,7 +92,7 @@ def test_a_booking_that_is_lost_doubled_or_elsewhere_is_found(
 
 def test_a_file_that_did_not_end_or_is_gone_is_found() -> None:
     one, two = Sent("transcriptions", "one"), Sent("medical-images", "two")
-    assert checks.ended({one: "completed", two: "rejected"}).is_kept
+    assert checks.ended({one: "completed", two: "rejected: duplicate"}).is_kept
     assert checks.ended({one: "processing"}).broken == ["transcriptions one is processing"]
     assert checks.ended({two: None}).broken == ["medical-images two is not there"]
 

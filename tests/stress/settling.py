@@ -18,7 +18,7 @@ from common.reminders import Message, messages, plans
 from common.transcripts import transcriptions
 from local.platform import Platform
 from local.ports import HOST
-from tests.load.checks import Check, state_of
+from tests.load.checks import Check
 from tests.load.ledger import Ledger
 from tests.load.people import Clinic
 
@@ -103,8 +103,3 @@ def judge_messages(stored: list[Message], mails: list[str], *, is_killed: bool) 
             broken.append(f"message {message.id} came {count} times")
     told = f"{len(stored)} messages, {twice} of them mailed again under the same id"
     return Check("each message was sent once", broken, told)
-
-
-async def unended(ledger: Ledger) -> int:
-    states = [await state_of(sent) for sent in ledger.uploads]
-    return sum(state not in ("completed", "failed", "rejected") for state in states)
