@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev seed demo test coverage promises check commits api-changes client plan deploy bench stress lock
+.PHONY: help setup dev seed demo test coverage promises check commits api-changes client plan deploy bench load stress lock
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -65,7 +65,10 @@ deploy: setup  ## Deploy to ENV; it shows what changes, and asks in production
 bench: setup  ## Measure the budgets, side by side, into docs/performance.md (ARGS="--only starts", ARGS=--whole)
 	@$(RUN) -m tests.bench $(ARGS)
 
-stress: setup  ## Try to break it, for a minute (ARGS="--seconds 600" for longer)
+load: setup  ## Play a clinic's day with locust, and look up what came of it (ARGS="--minutes 20 --users 40")
+	@$(RUN) -m tests.load $(ARGS)
+
+stress: setup  ## Try to break it, for some minutes (ARGS="--seconds 600" for longer, ARGS="--only races,floods" for some)
 	@$(RUN) -m tests.stress $(ARGS)
 
 lock: setup  ## Pin requirements.txt, requirements-dev.txt and every package-lock.json anew

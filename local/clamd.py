@@ -3,12 +3,14 @@
 python -m local.clamd <port>
 
 A test can have it fail: `zFAULT <mode>` with `down` (connections are cut),
-`stall`, `garbage`, or `none`. https://www.eicar.org/download-anti-malware-testfile/
+`stall`, `garbage`, or `none`; with `zFAULT down 0.01`, one in a hundred. https://www.eicar.org/download-anti-malware-testfile/
 """
 
 import asyncio
 import struct
 import sys
+
+from local.faults import Faults
 
 HOST = "127.0.0.1"
 
@@ -18,7 +20,7 @@ _EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + rb"EICAR-STANDARD-ANTIVIRUS-TEST-FIL
 
 class Clamd:
     def __init__(self) -> None:
-        self._fault = "none"
+        self._faults = Faults()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -32,9 +34,10 @@ class Clamd:
 
     async def _answer(self, command: str, reader: asyncio.StreamReader) -> bytes:
         if command.startswith("zFAULT "):
-            self._fault = command.split()[1]
+            _, mode, *share = command.split()
+            self._faults.become({"all": mode, "share": share[0] if share else 1})
             return b"OK"
-        match self._fault:
+        match self._faults.meet("all"):
             case "down":
                 raise ConnectionError
             case "stall":

@@ -5,6 +5,12 @@ python -m local.kms <port> <key file>
 It knows `Encrypt`, `Decrypt` and, for rotation, `CreateCryptoKeyVersion`,
 which here makes the new version the primary one at once, as KMS's own
 rotation does. Any key's name is taken; each has its versions in the file.
+
+A test can have it fail, by a call to `/healthhub.dev.Faults/Set` with JSON:
+
+    {"Decrypt": "fail", "share": 0.01}     until {};  without a share, each call
+
+    fail     UNAVAILABLE     refuse   INVALID_ARGUMENT     busy   RESOURCE_EXHAUSTED
 """
 
 import base64
@@ -19,6 +25,9 @@ import grpc
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from google.cloud import kms_v1
+
+from local.faults import Faults, set_by
+from local.grpc_stand_in import FAULTS
 
 _SERVICE = "google.cloud.kms.v1.KeyManagementService"
 
@@ -49,6 +58,14 @@ class KeyFile:
 class Kms:
     def __init__(self, keys: KeyFile) -> None:
         self._keys = keys
+        self.faults = Faults()
+
+    def set_faults(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        try:
+            return set_by(self.faults, request)
+        except (ValueError, TypeError) as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Not a JSON object: {error}")
+            raise AssertionError("unreachable") from error
 
     def encrypt(self, request: Any, context: grpc.ServicerContext) -> Any:
         versions = self._keys.versions(request.name)
@@ -80,24 +97,32 @@ class Kms:
 
 def serve(port: int, key_file: Path) -> grpc.Server:
     kms = Kms(KeyFile(key_file))
-    handlers = {
-        "Encrypt": _handler(kms.encrypt, kms_v1.EncryptRequest),
-        "Decrypt": _handler(kms.decrypt, kms_v1.DecryptRequest),
-        "CreateCryptoKeyVersion": _handler(
-            kms.create_version, kms_v1.CreateCryptoKeyVersionRequest
-        ),
+    methods = {
+        "Encrypt": (kms.encrypt, kms_v1.EncryptRequest),
+        "Decrypt": (kms.decrypt, kms_v1.DecryptRequest),
+        "CreateCryptoKeyVersion": (kms.create_version, kms_v1.CreateCryptoKeyVersionRequest),
     }
+    handlers = {name: _handler(kms, name, *method) for name, method in methods.items()}
+    faults = {"Set": grpc.unary_unary_rpc_method_handler(kms.set_faults)}
     server = grpc.server(ThreadPoolExecutor(8))
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
+    for service, answering in ((_SERVICE, handlers), ("healthhub.dev.Faults", faults)):
+        handler = grpc.method_handlers_generic_handler(service, answering)
+        server.add_generic_rpc_handlers((handler,))
     if not server.add_insecure_port(f"127.0.0.1:{port}"):
         raise OSError(f"port {port} is in use")
     server.start()
     return server
 
 
-def _handler(method: Any, request: Any) -> Any:
+def _handler(kms: Kms, name: str, method: Any, request: Any) -> Any:
+    def answer(message: Any, context: grpc.ServicerContext) -> Any:
+        fault = kms.faults.meet(name)
+        if fault in FAULTS:
+            context.abort(*FAULTS[fault])
+        return method(message, context)
+
     return grpc.unary_unary_rpc_method_handler(
-        method,
+        answer,
         request_deserializer=request.pb().FromString,
         response_serializer=lambda answer: answer.SerializeToString(),
     )

@@ -10,6 +10,9 @@ they are a stand-in's: in the text where it is free, and in the header
 
     PUT /dev/faults {"mode": "stall"}     until {}
 
+With `"share": 0.01` beside it, one request in a hundred meets what comes
+instead of an answer (the first five).
+
     fail     temporary: 500                busy       too much at once: 429
     refuse   for good: 400                 stall      no answer for a minute
     garbage  an answer that means nothing  hangup     the connection cut in the middle
@@ -45,6 +48,7 @@ from starlette.types import Receive, Scope, Send
 from local import model_requests as requests
 from local.answers import answer, tokens
 from local.embeddings import embed
+from local.faults import Faults
 from local.model_answers import chat_chunks, chat_completion, response_events, response_object
 from local.model_requests import Body, Refused
 
@@ -80,7 +84,11 @@ class Pieces(Response):
 class Model:
     def __init__(self) -> None:
         self.prompts: deque[Body] = deque(maxlen=200)
-        self.mode: str | None = None
+        self._faults = Faults()
+
+    @property
+    def mode(self) -> str | None:
+        return self._faults.get("mode")
 
     # ------------------------------------------------------------ OpenAI's
 
@@ -142,7 +150,7 @@ class Model:
         return answered
 
     async def _fault(self) -> Response | None:
-        match self.mode:
+        match self._faults.meet("mode"):
             case "fail":
                 refused = Refused("The server had an error.", code="server_error", status=500)
                 return refused.response("server_error")
@@ -191,11 +199,12 @@ class Model:
 
     async def set_faults(self, request: Request) -> Response:
         """A mode that there is not is refused: a test that misspells it would test nothing."""
-        mode = (await request.json()).get("mode")
+        wanted = await request.json()
+        mode = wanted.get("mode")
         if mode is not None and mode not in MODES:
             return Refused(f"No such mode. There are: {', '.join(MODES)}.", "mode").response()
-        self.mode = mode
-        return JSONResponse({"mode": mode} if mode else {})
+        self._faults.become(wanted if mode else {})
+        return JSONResponse(self._faults)
 
 
 def _without_key(request: Request) -> Response | None:

@@ -11,6 +11,8 @@ have them fail:
     fail     temporary: 503, or 451            refuse   for good: 400, or 550
     stall    no answer for a minute            garbage  an answer that means nothing
     hangup   (smtp) taken, and the connection cut before the answer
+
+With `"share": 0.01` beside them, one in a hundred meets its fault.
 """
 
 import asyncio
@@ -29,6 +31,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from local.faults import Faults
+
 HOST = "127.0.0.1"
 
 Sent = dict[str, Any]
@@ -37,7 +41,7 @@ Sent = dict[str, Any]
 class Outbox:
     def __init__(self) -> None:
         self.sent: deque[Sent] = deque(maxlen=5000)
-        self.faults: dict[str, str] = {}
+        self.faults = Faults()
 
     def add(self, channel: str, **message: Any) -> None:
         moment = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -49,7 +53,7 @@ class Outbox:
         """`POST /v1/projects/{project}/messages:send`"""
         if not request.headers.get("authorization", "").startswith("Bearer "):
             return _fcm_error(401, "UNAUTHENTICATED")
-        match self.faults.get("fcm"):
+        match self.faults.meet("fcm"):
             case "fail":
                 return _fcm_error(503, "UNAVAILABLE")
             case "refuse":
@@ -76,7 +80,7 @@ class Outbox:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd calls it by the command's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        match self.faults.get("smtp"):
+        match self.faults.meet("smtp"):
             case "refuse":
                 return "550 5.1.1 No such mailbox"
             case "garbage":
@@ -87,7 +91,7 @@ class Outbox:
     async def handle_DATA(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        match self.faults.get("smtp"):
+        match self.faults.meet("smtp"):
             case "fail":
                 return "451 4.3.0 Try again later"
             case "stall":
@@ -102,7 +106,7 @@ class Outbox:
             text=body.get_content() if body else "",
             language=str(mail["Content-Language"]),
         )
-        if self.faults.get("smtp") == "hangup" and server.transport:
+        if self.faults.meet("smtp") == "hangup" and server.transport:
             server.transport.abort()  # type: ignore[attr-defined]
         return "250 Taken"
 
@@ -119,7 +123,7 @@ class Outbox:
         return HTMLResponse(_page(newest))
 
     async def set_faults(self, request: Request) -> Response:
-        self.faults = await request.json()
+        self.faults.become(await request.json())
         return JSONResponse(self.faults)
 
 

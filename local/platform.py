@@ -18,7 +18,7 @@ from pathlib import Path
 from local import bundles, catalog, topics
 from local.bootstrap import ROOT
 from local.ports import HOST, VARIABLE, Ports, free_ports
-from local.processes import Children, StartFailed
+from local.processes import Children, Process, StartFailed
 from local.tools import Tools
 
 PROJECT = "demo-healthhub"
@@ -49,6 +49,7 @@ class Platform:
 
     def __post_init__(self) -> None:
         self.children = Children(self.run_dir)
+        self._doors: dict[str, tuple[int, str | None]] = {}
 
     @property
     def services(self) -> dict[str, str]:
@@ -90,10 +91,7 @@ class Platform:
             with ThreadPoolExecutor(len(waits)) as pool:
                 for name in pool.map(lambda wait: wait(), waits):
                     self.say(f"{name} is up")
-            pubsub = f"{HOST}:{self.ports.pubsub}"
-            topics.subscribe(pubsub, PROJECT, self.functions)
-            if self.is_demo:
-                topics.watch(pubsub, PROJECT)
+            self._subscribe()
             topics.make_buckets(f"http://{HOST}:{self.ports.storage}", PROJECT)
             if self.is_clocked:
                 command = [sys.executable, "-m", "local.scheduler"]
@@ -104,6 +102,23 @@ class Platform:
 
     def stop(self) -> None:
         self.children.end()
+
+    def restart(self, name: str) -> None:
+        """Kill one process as a crash would, start it again, and wait until it answers.
+
+        What it held in memory is gone: of Pub/Sub, what was not delivered yet. Its subscriptions
+        are made anew, for in the cloud they outlast everything.
+        """
+        process = self.children.launch_again(name)
+        self._waited(process, *self._doors[name])
+        if name == "pubsub":
+            self._subscribe()
+
+    def _subscribe(self) -> None:
+        pubsub = f"{HOST}:{self.ports.pubsub}"
+        topics.subscribe(pubsub, PROJECT, self.functions)
+        if self.is_demo:
+            topics.watch(pubsub, PROJECT)
 
     def fire(self, name: str) -> None:
         """Fire a clock function now."""
@@ -243,18 +258,20 @@ class Platform:
         What has no `path` speaks no HTTP, and answers when it takes connections.
         """
         process = self.children.launch(name, command, env or {}, cwd or self.run_dir)
+        self._doors[name] = port, path
+        return lambda: self._waited(process, port, path)
 
-        def wait() -> str:
-            deadline = time.monotonic() + 60
-            while not (_takes_connections(port) if path is None else _answers(port, path)):
-                if process.popen.poll() is not None:
-                    raise StartFailed(process.failure())
-                if time.monotonic() > deadline:
-                    raise StartFailed(f"{name} did not answer within a minute; see {process.log}")
-                time.sleep(0.05)
-            return name
-
-        return wait
+    def _waited(self, process: Process, port: int, path: str | None) -> str:
+        deadline = time.monotonic() + 60
+        while not (_takes_connections(port) if path is None else _answers(port, path)):
+            if process.popen.poll() is not None:
+                raise StartFailed(process.failure())
+            if time.monotonic() > deadline:
+                raise StartFailed(
+                    f"{process.name} did not answer within a minute; see {process.log}"
+                )
+            time.sleep(0.05)
+        return process.name
 
 
 _REACHED_BY = {

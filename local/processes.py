@@ -24,6 +24,9 @@ class Process:
     name: str
     popen: subprocess.Popen[bytes]
     log: Path
+    command: list[str]
+    env: Mapping[str, str]
+    cwd: Path
 
     def failure(self) -> str:
         last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
@@ -44,7 +47,21 @@ class Children:
     def launch(self, name: str, command: list[str], env: Mapping[str, str], cwd: Path) -> Process:
         log = self.run_dir / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as output:
+        log.write_bytes(b"")
+        return self._launched(name, command, env, cwd, log)
+
+    def launch_again(self, name: str) -> Process:
+        """Kill a process with its group, and start it as it was; its log goes on."""
+        process = next(each for each in self.processes if each.name == name)
+        _signal_group(process.popen.pid, signal.SIGKILL)
+        process.popen.wait()
+        self.processes.remove(process)
+        return self._launched(name, process.command, process.env, process.cwd, process.log)
+
+    def _launched(
+        self, name: str, command: list[str], env: Mapping[str, str], cwd: Path, log: Path
+    ) -> Process:
+        with log.open("ab") as output:
             popen = subprocess.Popen(
                 [*_dying_with_us(), *command],
                 cwd=cwd,
@@ -54,7 +71,7 @@ class Children:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches us alone, and we end the group
             )
-        process = Process(name, popen, log)
+        process = Process(name, popen, log, command, env, cwd)
         self.processes.append(process)
         children = {process.name: process.popen.pid for process in self.processes}
         listed = {"owner": os.getpid(), "children": children}

@@ -12,6 +12,8 @@ A test can have it fail, by a call to `/healthhub.dev.Faults/Set` with JSON:
 
     {"BatchRecognize": "fail", "result": "garbage"}     until {}
 
+With `"share": 0.01` beside them, one call of a method in a hundred.
+
 By method:
     fail     UNAVAILABLE               refuse   INVALID_ARGUMENT
     busy     RESOURCE_EXHAUSTED        stall    no answer for a minute
@@ -25,7 +27,6 @@ By method:
     empty    results without words     twice      two files of the same
 """
 
-import json
 import sys
 import threading
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ from google.cloud.speech_v2.types import cloud_speech
 from google.longrunning import operations_pb2
 
 from local.audio import Undecodable
+from local.faults import Faults, set_by
 from local.grpc_stand_in import FAULTS, start
 from local.recognizer import Recogniser
 from local.speech_answers import Refused, billed, decoding_of, results_of, transcribed
@@ -58,7 +60,7 @@ _GARBAGE = {
 
 class SpeechToText:
     def __init__(self) -> None:
-        self.faults: dict[str, str] = {}
+        self.faults = Faults()
         self.recogniser = Recogniser()
         self.batches = Batches(self.recogniser, self.faults)
 
@@ -78,12 +80,9 @@ class SpeechToText:
 
     def set_faults(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            faults = dict(json.loads(request or b"{}"))
+            return set_by(self.faults, request)
         except (ValueError, TypeError) as error:
             raise Refused(_INVALID, f"Not a JSON object: {error}") from error
-        self.faults.clear()
-        self.faults.update(faults)
-        return json.dumps(faults).encode()
 
 
 def _short(request: Any) -> BytesIO:
@@ -127,7 +126,7 @@ def _trip(fault: str | None, context: grpc.ServicerContext) -> None:
 
 def _unary(name: str, method: Any, request: Any, speech: SpeechToText) -> Any:
     def answer(message: Any, context: grpc.ServicerContext) -> Any:
-        fault = speech.faults.get(name)
+        fault = speech.faults.meet(name)
         _trip(fault, context)
         if fault == "garbage":
             return _GARBAGE[name]
@@ -147,7 +146,7 @@ def _unary(name: str, method: Any, request: Any, speech: SpeechToText) -> Any:
 
 def _stream(name: str, method: Any, request: Any, speech: SpeechToText) -> Any:
     def answer(messages: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-        fault = speech.faults.get(name)
+        fault = speech.faults.meet(name)
         _trip(fault, context)
         if fault == "garbage":
             yield _GARBAGE[name]

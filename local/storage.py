@@ -9,6 +9,10 @@ topics that its bucket's notifications name, with the attributes and the body
 that Cloud Storage sends.
 
 The JSON API takes anybody's word, as emulators do: in the cloud, IAM decides.
+
+A test can have it answer 503, to all or to a share of what it is asked:
+
+    PUT /dev/faults {"json": "fail", "signed": "fail", "share": 0.01}     until {}
 """
 
 import asyncio
@@ -34,14 +38,17 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from local.bootstrap import ROOT
+from local.faults import Failing
 from local.ports import HOST, free_ports
 from local.signed_urls import Denied, ServiceAccount, verify
 
 _HASHED = "x-goog-hash"
 _CHUNK = 1 << 20
 _UNKNOWN = "application/octet-stream"
+_JSON_API = ("/storage/v1", "/upload/storage/v1", "/download/storage/v1", "/batch/storage/v1")
 
 Resource = dict[str, Any]
 
@@ -460,7 +467,7 @@ def _cors(response: Response, request: Request) -> Response:
     return response
 
 
-def application(inner: str, account: ServiceAccount, project: str, pubsub: str) -> Starlette:
+def application(inner: str, account: ServiceAccount, project: str, pubsub: str) -> ASGIApp:
     storage = Storage(inner, account, project, pubsub)
 
     @asynccontextmanager
@@ -470,7 +477,7 @@ def application(inner: str, account: ServiceAccount, project: str, pubsub: str) 
 
     object_methods = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"]
     upload = "/upload/storage/v1/b/{bucket}/o"
-    return Starlette(
+    app = Starlette(
         lifespan=lifespan,
         routes=[
             Route("/", lambda request: Response("ok")),
@@ -488,6 +495,14 @@ def application(inner: str, account: ServiceAccount, project: str, pubsub: str) 
             Route("/{bucket}/{name:path}", storage.signed, methods=object_methods),
         ],
     )
+    return Failing(app, _api_of)
+
+
+def _api_of(path: str) -> str:
+    """Which of the two interfaces a path belongs to; neither, if it is only asked whether it is up."""
+    if path == "/":
+        return ""
+    return "json" if path.startswith(_JSON_API) else "signed"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ so. Refused as the real one refuses: more than 16 images, images of over 20 MB o
 
 A test can have it fail, by a call to `/healthhub.dev.Faults/Set` with JSON:
 
-    {"BatchAnnotateImages": "fail"}     until {}
+    {"BatchAnnotateImages": "fail"}     until {};  with "share": 0.01, one call in a hundred
 
     fail     UNAVAILABLE               refuse   INVALID_ARGUMENT
     busy     RESOURCE_EXHAUSTED        stall    no answer for a minute
@@ -21,7 +21,6 @@ A test can have it fail, by a call to `/healthhub.dev.Faults/Set` with JSON:
     blind    finds no text             lasting  finds text that nothing removes
 """
 
-import json
 import sys
 import tempfile
 import threading
@@ -33,6 +32,7 @@ import grpc
 from google.cloud.vision_v1 import types
 from PIL import Image
 
+from local.faults import Faults, set_by
 from local.grpc_stand_in import FAULTS, start
 from local.vision_text import Eyes, Word, shares
 
@@ -58,11 +58,11 @@ class BadImage(Exception):
 
 class Vision:
     def __init__(self, eyes: Eyes) -> None:
-        self.faults: dict[str, str] = {}
+        self.faults = Faults()
         self._eyes = eyes
 
     def annotate(self, request: Any, context: grpc.ServicerContext) -> Any:
-        fault = self.faults.get("BatchAnnotateImages")
+        fault = self.faults.meet("BatchAnnotateImages")
         if fault in FAULTS:
             context.abort(*FAULTS[fault])
         if fault == "stall":
@@ -105,12 +105,10 @@ class Vision:
 
     def set_faults(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            faults = dict(json.loads(request or b"{}"))
+            return set_by(self.faults, request)
         except (ValueError, TypeError) as error:
             context.abort(_INVALID, f"Not a JSON object: {error}")
-        self.faults.clear()
-        self.faults.update(faults)
-        return json.dumps(faults).encode()
+            raise AssertionError("unreachable") from error
 
 
 def _error(code: int, message: str) -> types.AnnotateImageResponse:

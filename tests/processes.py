@@ -1,13 +1,19 @@
 """The functions' processes of the running platform: which serves, what it was asked."""
 
 import asyncio
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
+import httpx
 import psutil
 
 from local.platform import Platform
+from local.ports import HOST, free_ports
+from local.processes import Children, Process
+from tests.client import Api
 
 
 def worker(platform: Platform, function: str) -> psutil.Process:
@@ -39,3 +45,33 @@ async def until(what: Callable[[], Awaitable[Any]], within: float = 40) -> Any:
         assert time.monotonic() < deadline, "it did not come to that"
         await asyncio.sleep(0.05)
     return found
+
+
+def an_instance(
+    platform: Platform, children: Children, function: str, env: Mapping[str, str]
+) -> tuple[Process, str]:
+    """One more instance of a function, beside the platform's, and its address; it may not answer yet."""
+    (port,) = free_ports(1)
+    bundle = platform.run_dir / "bundles" / function
+    environment = {
+        **platform.client_env(),
+        "FUNCTION_TARGET": function,
+        "FUNCTION_SOURCE": str(bundle / "main.py"),
+        "FUNCTION_USE_ASGI": "true",
+        "HOST": HOST,
+        "PORT": str(port),
+        **env,
+    }
+    command = [sys.executable, "-m", "functions_framework"]
+    process = children.launch(f"{function}-{port}", command, environment, bundle)
+    return process, f"http://{HOST}:{port}"
+
+
+async def answers(api: Api) -> None:
+    """Until a function's instance is healthy."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(httpx.HTTPError):
+                if (await api.get("/health")).status_code == 200:
+                    return
+            await asyncio.sleep(0.05)

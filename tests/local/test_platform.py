@@ -1,6 +1,7 @@
 """Starting and stopping: ports in use, leftovers, missing tools, Ctrl-C."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from local import tools
 from local.bootstrap import ROOT
 from local.platform import Platform
 from local.ports import HOST, VARIABLE, Ports
-from local.processes import Children, StartFailed
+from local.processes import _COMMANDS, Children, StartFailed
 
 
 def quick(run_dir: Path, ports: Ports | None = None) -> Platform:
@@ -70,6 +71,13 @@ def test_what_a_killed_run_left_is_ended_by_the_next(tmp_path: Path) -> None:
     Children(tmp_path).end_leftovers(said.append)
     assert len(said) == 1
     killed.stop()
+
+
+def test_whatever_is_started_here_is_known_again_when_it_was_left_behind() -> None:
+    started = re.findall(r'"(local\.\w+)"', (ROOT / "local" / "platform.py").read_text())
+    assert "local.vision" in started
+    for name in started:
+        assert any(mark in f"python -m {name} 9301" for mark in _COMMANDS), name
 
 
 def test_a_strangers_process_with_a_reused_id_is_left_alone(tmp_path: Path) -> None:

@@ -4,24 +4,20 @@ import asyncio
 import os
 import random
 import signal
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 import grpc
 import httpx
 import pytest
 
-from common.appointments import appointments, booked_days, booked_slots, waitlist
-from common.scheduling import Appointment, BookedDay, Practice, Span
-from local import bundles
+from common.appointments import appointments, booked_days, booked_slots
+from common.scheduling import Practice
 from local.platform import Platform
-from local.ports import HOST, free_ports
 from local.processes import Children, Process
+from tests.booked import broken_rules, live_of
 from tests.client import (
     Api,
     Person,
@@ -33,61 +29,8 @@ from tests.client import (
     put_schedule,
     try_to_book,
 )
+from tests.processes import an_instance, answers
 from tests.recorder import Recorder
-
-
-async def broken_rules(doctors: Iterable[Person], patients: Iterable[Person]) -> list[str]:
-    """Where the invariant does not hold, in words: between what is stored of these people."""
-    found: list[str] = []
-    owned: dict[str, set[str]] = {}
-    for doctor in doctors:
-        live = await _live("doctor_id", doctor.uid)
-        found += _overlaps(f"doctor {doctor.uid}", live)
-        found += await _slots_of(doctor.uid, live)
-    for patient in patients:
-        live = await _live("patient_id", patient.uid)
-        found += _overlaps(f"patient {patient.uid}", live)
-        owned[patient.uid] = {each.id for each in live}
-        found += await _days_of(patient.uid, live)
-    return found
-
-
-async def _live(party: str, uid: str) -> list[Appointment]:
-    every = await appointments.find(where=[(party, "==", uid)], limit=1000)
-    return sorted((a for a in every if a.status.is_live), key=lambda a: a.start)
-
-
-def _overlaps(whose: str, live: Sequence[Appointment]) -> list[str]:
-    return [
-        f"{whose}: {first.id} and {second.id} overlap at {second.start}"
-        for first, second in pairwise(live)
-        if second.start < first.end
-    ]
-
-
-async def _slots_of(doctor_id: str, live: Sequence[Appointment]) -> list[str]:
-    """Each live appointment has its slots; no slot is there without an appointment or an offer."""
-    stored = {slot.id: slot for slot in await booked_slots.find(doctor_id, limit=1000)}
-    wrong = []
-    for appointment in live:
-        for name in appointment.slots:
-            slot = stored.pop(name, None)
-            if slot is None or slot.appointment_id != appointment.id:
-                wrong.append(f"{appointment.id} has not its slot {name}")
-    for name, slot in stored.items():
-        entry = await waitlist.get(slot.waitlist_id) if slot.waitlist_id else None
-        if entry is None or entry.offer is None or entry.offer.slot != name:
-            wrong.append(f"slot {name} of {doctor_id} is nobody's")
-    return wrong
-
-
-async def _days_of(patient_id: str, live: Sequence[Appointment]) -> list[str]:
-    expected: dict[str, dict[str, Span]] = {}
-    for each in live:
-        for name in BookedDay.names(each.start, each.end):
-            expected.setdefault(name, {})[each.id] = Span(start=each.start, end=each.end)
-    stored = {day.id: day.spans for day in await booked_days.find(patient_id, limit=400)}
-    return [] if stored == expected else [f"days of {patient_id}: {stored} for {expected}"]
 
 
 @pytest.fixture
@@ -250,36 +193,15 @@ def another_instance(
     platform: Platform, recorder: Recorder, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], tuple[Process, Api]]]:
     """Starts one more instance of the appointments function, that a test may kill."""
-    folder = tmp_path_factory.mktemp("instance")
-    bundle = bundles.build("appointments", folder / "bundle")
-    children = Children(folder)
+    children = Children(tmp_path_factory.mktemp("instance"))
 
     def start() -> tuple[Process, Api]:
-        (port,) = free_ports(1)
-        environment = {
-            **platform.client_env(),
-            "FIRESTORE_EMULATOR_HOST": recorder.address,
-            "FUNCTION_TARGET": "appointments",
-            "FUNCTION_SOURCE": str(bundle / "main.py"),
-            "FUNCTION_USE_ASGI": "true",
-            "HOST": HOST,
-            "PORT": str(port),
-        }
-        command = [sys.executable, "-m", "functions_framework"]
-        process = children.launch(f"appointments-{port}", command, environment, bundle)
-        return process, Api(f"http://{HOST}:{port}")
+        database = {"FIRESTORE_EMULATOR_HOST": recorder.address}
+        process, url = an_instance(platform, children, "appointments", database)
+        return process, Api(url)
 
     yield start
     children.end()
-
-
-async def answers(api: Api) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            with suppress(httpx.HTTPError):
-                if (await api.get("/health")).status_code == 200:
-                    return
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("step", ["before the commit", "after the commit"])
@@ -308,7 +230,7 @@ async def test_p13_an_instance_that_is_killed_leaves_a_booking_whole_or_not_at_a
     again = await try_to_book(api, patient, doctor, start, headers=headers)
     assert again.status_code == 201, again.text
     broken = await broken_rules([doctor], [patient])
-    live = await _live("patient_id", patient.uid)
+    live = await live_of("patient_id", patient.uid)
     figure(f"stuck or doubled, killed {step}", len(broken) + abs(len(live) - 1))
     assert broken == []
     assert len(live) == 1

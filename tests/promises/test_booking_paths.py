@@ -21,8 +21,8 @@ from hypothesis.strategies import booleans, integers, sampled_from
 from common.appointments import practices, waitlist
 from common.firestore import Batch
 from local.platform import Platform
+from tests.booked import broken_rules
 from tests.client import A_SCHEDULE, Api, Person, a_bookable_doctor, a_patient
-from tests.promises.test_booking import broken_rules
 from tests.recorder import Recorder
 
 T = TypeVar("T")

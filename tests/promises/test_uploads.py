@@ -28,10 +28,10 @@ from common.storage import Bucket
 from common.transcripts import Transcription, object_name, transcriptions
 from common.uploads import UploadState
 from local.platform import PROJECT, Platform
-from local.ports import HOST
 from ops.replay import replay
 from tests import sounds
 from tests.client import Api, Person, a_listed_doctor, a_patient, admit
+from tests.faults import tell
 from tests.processes import quiet, until, worker
 from tests.recorded import (
     FINAL,
@@ -64,31 +64,14 @@ async def faults(platform: Platform) -> AsyncIterator[Any]:
     """Tell a stand-in how to fail; at the end none does."""
 
     async def fail(service: str, mode: str) -> None:
-        match service:
-            case "speech":
-                await _speech_faults(platform, json.loads(mode) if mode else {})
-            case "model":
-                async with httpx.AsyncClient() as http:
-                    url = f"http://{HOST}:{platform.ports.openai}/dev/faults"
-                    await http.put(url, json={"mode": mode} if mode else {})
-            case "clamd":
-                await _tell_clamd(platform, mode or "none")
+        wanted = {"mode": mode}
+        if service == "speech" and mode:
+            wanted = json.loads(mode)
+        await tell(platform, service, wanted if mode else {})
 
     yield fail
     for service in ("speech", "model", "clamd"):
         await fail(service, "")
-
-
-async def _speech_faults(platform: Platform, wanted: dict[str, str]) -> None:
-    async with grpc.aio.insecure_channel(f"{HOST}:{platform.ports.speech}") as channel:
-        await channel.unary_unary("/healthhub.dev.Faults/Set")(json.dumps(wanted).encode())
-
-
-async def _tell_clamd(platform: Platform, mode: str) -> None:
-    reader, writer = await asyncio.open_connection(HOST, platform.ports.clamd)
-    writer.write(f"zFAULT {mode}\0".encode())
-    assert (await reader.read(64)).startswith(b"OK")
-    writer.close()
 
 
 async def current(transcription_id: str) -> Transcription:

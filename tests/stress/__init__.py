@@ -1,0 +1,1 @@
+"""Tries to break it: each chapter in one way, and each says which promises it saw broken."""
