@@ -60,17 +60,10 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
     there = b"\0".join(
         each for each in files.split(b"\0") if each and (ROOT / os.fsdecode(each)).exists()
     )
-    pack = subprocess.Popen(
-        ["tar", "--create", "--null", "--no-recursion", "--files-from=-"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+    pack = "tar --create --null --no-recursion --files-from=- | tar --extract --directory"
+    subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{pack} {folder}"], cwd=ROOT, input=there, check=True
     )
-    unpack = subprocess.Popen(["tar", "--extract"], cwd=folder, stdin=pack.stdout)
-    assert pack.stdin
-    pack.stdin.write(there)
-    pack.stdin.close()
-    assert (pack.wait(60), unpack.wait(60)) == (0, 0)
     return Stranger(folder, Ports.free())
 
 
