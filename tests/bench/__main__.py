@@ -128,6 +128,8 @@ def main(
     if unknown := set(parts) - {*_BUDGETS, *_CORPORA}:
         raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}")
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160  # into a file, nothing is to be cut off
     started = time.monotonic()
     rows, notes = asyncio.run(_measure(console, parts))
     console.print(table_of(rows))
