@@ -94,9 +94,10 @@ def serving(platform: Platform, function: Deployed) -> Iterator[Served]:
 def _hidden(folder: Path) -> Path:
     """Packages that only development installs, made impossible to import, as in the cloud.
 
-    httpx loads its command line where it finds these, which takes longer than all the rest of it.
+    httpx loads its command line where it finds rich, which takes longer than all the rest of it;
+    telemetry loads psutil.
     """
-    for name in ("pygments", "rich"):
+    for name in ("psutil", "pygments", "rich"):
         (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name / "__init__.py").write_text("raise ImportError\n")
     return folder
