@@ -22,6 +22,8 @@ from local.processes import Children, Process, StartFailed
 from local.tools import Tools
 
 PROJECT = "demo-healthhub"
+_START_SECONDS = 180
+"""How long a part may take to answer first: seconds, but for a machine that is busy with much else."""
 KMS_KEY = f"gcp-kms://projects/{PROJECT}/locations/local/keyRings/healthhub/cryptoKeys/patients"
 
 
@@ -262,13 +264,13 @@ class Platform:
         return lambda: self._waited(process, port, path)
 
     def _waited(self, process: Process, port: int, path: str | None) -> str:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + _START_SECONDS
         while not (_takes_connections(port) if path is None else _answers(port, path)):
             if process.popen.poll() is not None:
                 raise StartFailed(process.failure())
             if time.monotonic() > deadline:
                 raise StartFailed(
-                    f"{process.name} did not answer within a minute; see {process.log}"
+                    f"{process.name} did not answer within {_START_SECONDS} seconds; see {process.log}"
                 )
             time.sleep(0.05)
         return process.name
