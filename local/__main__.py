@@ -44,7 +44,11 @@ def dev(
 ) -> None:
     """Start everything, and keep it running until Ctrl-C."""
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for sent in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # a shell has what it puts in the background ignore the first
+        signal.signal(sent, _as_interrupt)
     try:
         with console.status("Looking for Java, Node and the emulators …"):
             found = tools.find()
