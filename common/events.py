@@ -42,7 +42,7 @@ DEAD_LETTERS = "dead-letters"
 
 _ADDED_BY_PUBSUB = "CloudPubSubDeadLetter"
 _REPLAYED = "healthhub-replayed"
-_TRACE = "googclient_traceparent"
+TRACE_ATTRIBUTE = "googclient_traceparent"
 """As Google's own libraries call it."""
 _SCOPE = "https://www.googleapis.com/auth/pubsub"
 
@@ -124,7 +124,7 @@ def when_stored(work: Callable[[ObjectStored], Awaitable[None]]) -> Receiver:
     async def receive(request: Request) -> Response:
         push = await _push(request)
         try:
-            with telemetry.continued(push.attributes.get(_TRACE), push.subscription):
+            with telemetry.continued(push.attributes.get(TRACE_ATTRIBUTE), push.subscription):
                 await work(_object(push))
         except Problem as problem:
             if problem.status >= 500:
@@ -189,7 +189,7 @@ def _own(attributes: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in attributes.items()
-        if not name.startswith(_ADDED_BY_PUBSUB) and name not in (_REPLAYED, _TRACE)
+        if not name.startswith(_ADDED_BY_PUBSUB) and name not in (_REPLAYED, TRACE_ATTRIBUTE)
     }
 
 
@@ -235,7 +235,7 @@ async def publish(topic: str, attributes: Mapping[str, str], data: bytes = b"") 
     """Raises `Unavailable`."""
     import httpx
 
-    own = {_TRACE: traceparent} if (traceparent := telemetry.traceparent()) else {}
+    own = {TRACE_ATTRIBUTE: traceparent} if (traceparent := telemetry.traceparent()) else {}
     message = {"attributes": {**own, **attributes}, "data": base64.b64encode(data).decode()}
     url = f"{_base()}/v1/projects/{settings().project_id}/topics/{topic}:publish"
     try:

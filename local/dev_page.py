@@ -24,12 +24,12 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from common import telemetry
+from common.events import TRACE_ATTRIBUTE
 from local import topics
 
 _MOST_EVENTS = 500
 _LOG_BYTES = 64 * 1024
 _MIB = 1024 * 1024
-_TRACE = "googclient_traceparent"
 _UNTRACED = {b"traceparent": b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-00"}
 """A caller who is not traced: else the page would show little but its own looking."""
 
@@ -147,7 +147,7 @@ class DevPage:
 
 def _event(topic: str, message: dict[str, Any]) -> dict[str, Any]:
     attributes: dict[str, str] = message.get("attributes", {})
-    trace = attributes.get(_TRACE, "").split("-")
+    trace = attributes.get(TRACE_ATTRIBUTE, "").split("-")
     return {
         "id": message["messageId"],
         "time": message["publishTime"],

@@ -14,10 +14,9 @@ _WHERE_IT_GOES = """
 
 - **Starts.** A start is spent importing. Of `users`, by `python -X importtime`: FastAPI a quarter, half of that the models of its own OpenAPI
   document; Firestore's client with gRPC and api_core a quarter; functions-framework with Flask a fifth, which the bare function has too; settings, pydantic and
-  telemetry a sixth; PyJWT with cryptography a sixteenth. Byte code is there (`local/bundles.py`; the cloud's build compiles), collection is off
+  telemetry a sixth; PyJWT with cryptography a sixteenth. Byte code is there (`local/bundles.py`), collection is off
   meanwhile (`common/coldstart.py`), and what only some requests need is imported by them (`tests/test_imports.py` keeps that). Tried and turned
-  down: deferring FastAPI's own models and email-validator takes a twentieth off, for a hook into pydantic's internals. Left out of the bundle's
-  requirements, psutil and rich are not imported in the cloud; the bench hides them too.
+  down: deferring FastAPI's own models and email-validator takes a twentieth off, for a hook into pydantic's internals.
 - **`patients`, memory and first read.** Tink and the client of Cloud KMS, gRPC again: 12 MB and a tenth of a second. Tink's own integration needs that client.
 - **The race, in answers a second,** is compared with a fixed 400, so it is the one row that is about the machine. Where the budgets were set, the bare read
   made more than twice as many answers a second as it does here.

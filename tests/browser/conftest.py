@@ -34,7 +34,6 @@ from tests.browser import chromium
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 _STEP_MS = 60_000  # a machine that runs all tests is busy
-expect.set_options(timeout=_STEP_MS)
 
 
 @pytest.fixture(scope="session")
