@@ -85,9 +85,9 @@ def _asking_kms(call: Callable[..., Any], request: Mapping[str, Any]) -> Any:
 def storage_client() -> Any:
     """A `google.cloud.storage.Client`: it blocks, so `common/storage.py` asks it in threads."""
     # Imported here: it costs 300 ms, and only what stores or reads files needs it.
-    from google.cloud import storage  # type: ignore[attr-defined]
+    from google.cloud.storage import Client
 
-    return storage.Client(project=settings().project_id)
+    return Client(project=settings().project_id)
 
 
 @lru_cache
@@ -145,8 +145,13 @@ def openai_client() -> Any:
 
 
 async def access_token(scope: str) -> str:
-    """A token of this function's service account, for Google's REST interfaces."""
-    return await asyncio.to_thread(_fresh_token, scope)
+    """A token of this function's service account, for Google's REST interfaces. Raises `Unavailable`."""
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        return await asyncio.to_thread(_fresh_token, scope)
+    except GoogleAuthError as error:
+        raise Unavailable("Nobody issues a token for this service just now.") from error
 
 
 def _fresh_token(scope: str) -> str:

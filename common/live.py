@@ -9,15 +9,14 @@ read by `common/sound.py`, in a process of its own.
 
 import asyncio
 import struct
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from common.children import nothing_secret
+from common import children
+from common.children import Child
 from common.clients import speech_client
 from common.outside import Failed, Refused
 from common.sound import RATE
@@ -68,52 +67,37 @@ class Heard:
 
 @asynccontextmanager
 async def samples(chunks: AsyncIterator[bytes], format: str) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The sound as samples: 16 bit, mono, 16 kHz."""
+    """The sound as samples: 16 bit, mono, 16 kHz. Raises `Unavailable`."""
     if not format:
         yield chunks
         return
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "common.sound", format, "live", "0"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        cwd=Path(__file__).parent.parent,
-        env=nothing_secret(),
-    )
-    feeding = asyncio.create_task(_feed(process, chunks))
-    try:
-        yield _made(process, feeding)
-    finally:
-        feeding.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await feeding
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    async with children.running("common.sound", format, "live", "0", grace=0) as child:
+        feeding = asyncio.create_task(_feed(child, chunks))
+        try:
+            yield _made(child, feeding)
+        finally:
+            feeding.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await feeding
 
 
-async def _feed(process: asyncio.subprocess.Process, chunks: AsyncIterator[bytes]) -> None:
-    assert process.stdin is not None  # noqa: S101 - it was asked for
+async def _feed(child: Child, chunks: AsyncIterator[bytes]) -> None:
     try:
         async for chunk in chunks:
-            process.stdin.write(chunk)
-            await process.stdin.drain()
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # it has ended, and says why
+            if not await child.send(chunk):
+                return  # it has ended, and says why
     finally:
-        process.stdin.close()
+        child.stdin.close()
 
 
-async def _made(
-    process: asyncio.subprocess.Process, feeding: "asyncio.Task[None]"
-) -> AsyncIterator[bytes]:
+async def _made(child: Child, feeding: "asyncio.Task[None]") -> AsyncIterator[bytes]:
     """Raises `NotSound`, and what ended the chunks."""
-    assert process.stdout is not None  # noqa: S101
+    stdout = child.stdout
     while True:
         try:
-            kind = await process.stdout.readexactly(1)
-            (size,) = struct.unpack(">I", await process.stdout.readexactly(4))
-            content = await process.stdout.readexactly(size)
+            kind = await stdout.readexactly(1)
+            (size,) = struct.unpack(">I", await stdout.readexactly(4))
+            content = await stdout.readexactly(size)
         except asyncio.IncompleteReadError:
             raise NotSound from None
         if kind == b"S":

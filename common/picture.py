@@ -2,9 +2,9 @@
 
 python -m common.picture <kind> <descriptor>
 
-It has neither network nor credentials, and one file, which it is given open. Each line on standard input is a command, as JSON; the answer is
-messages on standard output: one byte that says the kind, four that say the
-length, and so many bytes.
+It has neither network nor credentials, and one file, which it is given open. Once it is there, it sends one byte, `!`.
+Each line on standard input is a command, as JSON; the answer is messages on standard output: one byte that says the kind,
+four that say the length, and so many bytes.
 
     N  a name, as JSON: what follows is called so      F  a part of it
     E  the end, as JSON
@@ -249,6 +249,8 @@ def main() -> None:
     # The soft limit is told by SIGXCPU, so that SIGKILL always means somebody else.
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.stdout.buffer.write(b"!")
+    sys.stdout.buffer.flush()
     to = Answers(sys.stdout.buffer)
     kind, descriptor = sys.argv[1:]
     file = os.fdopen(int(descriptor), "rb")

@@ -2,16 +2,16 @@
 
 import asyncio
 import json
+import logging
 import signal
 import struct
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any
 
-from common.children import nothing_secret
+from common import children
+from common.children import Child
 from common.imaging import Alias, Box, DeidentificationReport, ImageMetadata, Quality, Rendition
 from common.problems import Unavailable
 from common.reasons import NotTaken, Reason
@@ -22,6 +22,8 @@ _DEADLINE = 420.0
 _GRACE = 2.0
 """Seconds for the process to end."""
 _MOST_MESSAGE = 1 << 30
+
+_log = logging.getLogger("healthhub.pictures")
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class Readable:
 class Picture:
     """One image, open in a process of its own."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(self, child: Child) -> None:
+        self._child = child
         self.report: DeidentificationReport | None = None
         """Once the copy was read to its end."""
 
@@ -122,14 +124,11 @@ class Picture:
                 yield None, json.loads(content)
 
     async def _messages(self, command: dict[str, Any]) -> AsyncIterator[tuple[bytes, bytes]]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None  # noqa: S101 - they were asked for
-        assert stdout is not None  # noqa: S101
+        stdout = self._child.stdout
         try:
             async with asyncio.timeout(_DEADLINE):
-                stdin.write(json.dumps(command).encode() + b"\n")
-                with suppress(ConnectionError):  # it ended, as the next reading finds
-                    await stdin.drain()
+                # If it has ended, the next reading finds that.
+                await self._child.send(json.dumps(command).encode() + b"\n")
                 while True:
                     kind = await stdout.readexactly(1)
                     (size,) = struct.unpack(">I", await stdout.readexactly(4))
@@ -140,9 +139,11 @@ class Picture:
                     if kind == b"E":
                         return
         except asyncio.IncompleteReadError:
-            if await self._process.wait() == -signal.SIGKILL:
+            status = await self._child.ended()
+            if status == -signal.SIGKILL:
                 # By the machine, short of memory, or somebody: the file is not to blame.
                 raise Unavailable("The reading process was killed.") from None
+            _log.warning("the reading process ended", extra={"fields": {"status": status}})
             raise NotTaken(Reason.UNREADABLE_IMAGE) from None
         except TimeoutError:
             raise Unavailable("The image could not be read in time.") from None
@@ -156,32 +157,8 @@ def _plain(boxes: list[Box]) -> list[dict[str, int]]:
 async def opened(file: IO[bytes], kind: ImageKind) -> AsyncIterator[Picture]:
     """`file` is a real one, on this machine; the process has nothing else."""
     descriptor = file.fileno()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "common.picture",
-        kind,
-        str(descriptor),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        pass_fds=(descriptor,),
-        cwd=Path(__file__).parent.parent,
-        env=nothing_secret(),
-    )
-    try:
-        yield Picture(process)
-    finally:
-        await _end(process)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """It ends when there are no more commands; one that is in the middle of something is killed."""
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        async with asyncio.timeout(_GRACE):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    arguments = (kind, str(descriptor))
+    async with children.running(
+        "common.picture", *arguments, grace=_GRACE, pass_fds=(descriptor,)
+    ) as child:
+        yield Picture(child)

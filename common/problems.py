@@ -67,6 +67,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from common.logs import request_context
@@ -467,6 +468,10 @@ class IdentityUnavailable(Unavailable):
     title = "Sign-in service unavailable"
 
 
+CLIENT_GONE = 499
+"""For the log, of who went away before all was sent: nobody reads the answer. As nginx has it."""
+
+
 def every(root: type[Problem] = Problem) -> Iterator[type[Problem]]:
     """The whole tree below `root`, for the documentation's test."""
     for child in root.__subclasses__():
@@ -512,6 +517,10 @@ def install(app: FastAPI) -> None:
         # Starlette raises it again after this answer; common.app.Edge logs it and ends it there.
         return respond(Internal())
 
+    async def on_gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=CLIENT_GONE)
+
+    app.add_exception_handler(ClientDisconnect, on_gone)
     app.add_exception_handler(Exception, on_unforeseen)
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)

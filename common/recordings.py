@@ -6,16 +6,14 @@ It is read by `common/sound.py`, in a process with limits.
 
 import asyncio
 import json
+import logging
 import signal
 import struct
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-from common import storage
-from common.children import nothing_secret
+from common import children, storage
+from common.children import Child
 from common.problems import Unavailable
 from common.reasons import NotTaken, Reason
 from common.storage import Bucket, StoredObject
@@ -25,6 +23,8 @@ LONGEST_SECONDS = 8 * 3600.0
 
 _DEADLINE = 480.0
 """Seconds for the whole file; the function may run for 540."""
+
+_log = logging.getLogger("healthhub.recordings")
 
 Progress = Callable[[float], Awaitable[None]]
 """Told how much of the file was read, from 0 to 1, every half minute of sound."""
@@ -83,29 +83,14 @@ async def convert(stored: StoredObject, format: str, target: str, told: Progress
 
     Raises `NotTaken`; `NotFound`; `Unavailable`, also when it takes too long or is killed from outside.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "common.sound",
-        format,
-        str(stored.size),
-        str(LONGEST_SECONDS),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        cwd=Path(__file__).parent.parent,
-        env=nothing_secret(),
-    )
-    reader = _Reader(process, stored, told)
-    try:
-        async with asyncio.timeout(_DEADLINE):
-            await storage.write(Bucket.RESULTS, target, reader.flac(), "audio/flac")
-    except TimeoutError:
-        raise Unavailable("The file could not be read in time.") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    arguments = (format, str(stored.size), str(LONGEST_SECONDS))
+    async with children.running("common.sound", *arguments, grace=0) as child:
+        reader = _Reader(child, stored, told)
+        try:
+            async with asyncio.timeout(_DEADLINE):
+                await storage.write(Bucket.RESULTS, target, reader.flac(), "audio/flac")
+        except TimeoutError:
+            raise Unavailable("The file could not be read in time.") from None
     assert reader.examined is not None  # noqa: S101 - flac() ends with it, or raises
     return reader.examined
 
@@ -113,26 +98,26 @@ async def convert(stored: StoredObject, format: str, target: str, told: Progress
 class _Reader:
     """Answers what the reading process asks for, and takes what it makes."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, stored: StoredObject, told: Progress
-    ) -> None:
-        self._process = process
+    def __init__(self, child: Child, stored: StoredObject, told: Progress) -> None:
+        self._child = child
         self._stored = stored
         self._told = told
         self.examined: Examined | None = None
 
     async def flac(self) -> AsyncIterator[bytes]:
-        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        stdout = self._child.stdout
         while True:
             try:
-                kind = await self._process.stdout.readexactly(1)
-                (size,) = struct.unpack(">I", await self._process.stdout.readexactly(4))
-                content = await self._process.stdout.readexactly(size)
+                kind = await stdout.readexactly(1)
+                (size,) = struct.unpack(">I", await stdout.readexactly(4))
+                content = await stdout.readexactly(size)
             except asyncio.IncompleteReadError:
-                if await self._process.wait() == -signal.SIGKILL:
+                status = await self._child.ended()
+                if status == -signal.SIGKILL:
                     # By the machine, short of memory, or somebody: the file is not to blame.
                     raise Unavailable("The reading process was killed.") from None
                 # It was ended by its limits, or by the file: either way, of no use.
+                _log.warning("the reading process ended", extra={"fields": {"status": status}})
                 raise NotTaken(Reason.UNREADABLE_AUDIO) from None
             match kind:
                 case b"R":
@@ -147,11 +132,9 @@ class _Reader:
                     return
 
     async def _answer(self, start: int, size: int) -> None:
-        assert self._process.stdin is not None  # noqa: S101
         piece = await storage.read(Bucket.UPLOADS, self._stored, start, size)
-        with suppress(ConnectionError):  # it ended while it waited, as the next reading finds
-            self._process.stdin.write(struct.pack(">I", len(piece)) + piece)
-            await self._process.stdin.drain()
+        # If it ended while it waited, the next reading finds that.
+        await self._child.send(struct.pack(">I", len(piece)) + piece)
 
 
 def _examined(found: dict[str, object]) -> Examined:

@@ -8,6 +8,7 @@ FLAC (mono, at most 16 kHz), so that speech recognition never meets what was
 sent. Each message is one byte that says its kind, four that say its length,
 and so many bytes.
 
+    from us    one byte, !, once it is there
     to us      the bytes asked for
     from us    R offset, size · F some FLAC · P seconds read so far · E the end, as JSON
 
@@ -275,6 +276,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     to, answers = sys.stdout.buffer, sys.stdin.buffer
+    to.write(b"!")
+    to.flush()
     try:
         if size == "live":
             found = follow(format, answers, to)

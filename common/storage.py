@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from common import telemetry
@@ -264,6 +265,7 @@ async def _asking(call: Callable[[], T]) -> T:
     """The library blocks, so it runs in a thread. Raises `NotFound`, `AlreadyExists`, `Unavailable`."""
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
     from requests import RequestException
 
     try:
@@ -275,5 +277,9 @@ async def _asking(call: Callable[[], T]) -> T:
         raise AlreadyExists from None
     except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
         raise Unavailable("File storage does not answer. Nothing was lost.") from error
-    except RequestException as error:
+    except (RequestException, DataCorruption) as error:
+        raise Unavailable("File storage does not answer. Nothing was lost.") from error
+    except InvalidResponse as error:  # of an object that is written in pieces
+        if error.response.status_code == HTTPStatus.NOT_FOUND:
+            raise NotFound from None
         raise Unavailable("File storage does not answer. Nothing was lost.") from error

@@ -29,6 +29,16 @@ def deliveries(platform: Platform, *functions: str) -> int:
     return sum(log.read_text().count('"route": "/"') for log in logs)
 
 
+def unforeseen(platform: Platform) -> list[str]:
+    """Functions that answered 500, once for each time: what nobody foresaw is logged so."""
+    logs = [platform.run_dir / "logs" / f"{name}.log" for name in platform.functions]
+    return [
+        log.stem
+        for log in logs
+        for _ in range(log.read_text(errors="replace").count("unforeseen error"))
+    ]
+
+
 async def quiet(platform: Platform, *functions: str) -> int:
     """Wait until these functions are given nothing for a second; how many messages they were given."""
     while True:

@@ -14,7 +14,8 @@ from typing import Any
 from common import arrivals, recordings, speech, storage
 from common.events import ObjectStored
 from common.firestore import now
-from common.outside import Refused
+from common.outside import Failed, Refused
+from common.problems import Unavailable
 from common.reasons import NotTaken, Reason
 from common.recordings import Examined
 from common.resumption import change
@@ -62,6 +63,8 @@ async def _begin(record: Transcription, stored: StoredObject, event: ObjectStore
         operation = await speech.begin(converted, prefix, record.language)
     except Refused:
         raise NotTaken(Reason.SPEECH_REFUSED) from None
+    except Failed:
+        raise Unavailable("Speech recognition does not answer.") from None
     moment = now()
     return await change(
         record,

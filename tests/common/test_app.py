@@ -1,12 +1,13 @@
 """The edge of an application: the last resort, health, throttling, addresses. In process, over ASGI."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
 from common import limits, rpc
@@ -34,6 +35,11 @@ async def broken_stream() -> StreamingResponse:
     return StreamingResponse(chunks())
 
 
+@router.post("/all-of-it")
+async def all_of_it(request: Request) -> int:
+    return len(await request.body())
+
+
 @router.get("/address")
 async def address() -> str:
     context = request_context.get()
@@ -56,8 +62,6 @@ async def client(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
 async def test_an_unforeseen_error_is_answered_once_as_a_problem_and_logged_without_its_message(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import logging
-
     logging.getLogger().addHandler(caplog.handler)
     answer = await client.get("/boom")
     assert answer.status_code == 500
@@ -66,6 +70,39 @@ async def test_an_unforeseen_error_is_answered_once_as_a_problem_and_logged_with
     assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [
         "unforeseen error"
     ]
+
+
+def a_scope(method: str, path: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json"), (b"content-length", b"9")],
+        "client": ("127.0.0.1", 1),
+    }
+
+
+async def test_who_goes_away_while_sending_is_no_error_of_ours(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app("probe", "Probe", [router])
+    logging.getLogger().addHandler(caplog.handler)
+    came = [
+        {"type": "http.request", "body": b"[1,", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return came.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(a_scope("POST", "/all-of-it"), receive, send)
+    assert sent[0]["status"] == 499
+    assert [record.getMessage() for record in caplog.records] == ["request"]
 
 
 async def test_an_error_in_a_stream_cuts_it_short_and_starts_no_second_answer(
@@ -80,15 +117,7 @@ async def test_an_error_in_a_stream_cuts_it_short_and_starts_no_second_answer(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/broken-stream",
-        "query_string": b"",
-        "headers": [],
-        "client": ("127.0.0.1", 1),
-    }
-    await app(scope, receive, send)
+    await app(a_scope("GET", "/broken-stream"), receive, send)
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert sent[0]["status"] == 200
     assert sent[1]["more_body"]  # never completed, so the client sees that it broke

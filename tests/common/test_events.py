@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+from google.auth.exceptions import TransportError
 
-from common import events
+from common import clients, events
 from common.events import DeadLetter, dead_letters
 from common.firestore import Batch, now
+from common.problems import Unavailable
 from local.platform import Platform
 from ops.replay import NotFailed, list_dead, replay, retry_transcription
 
@@ -128,3 +130,20 @@ async def test_a_message_that_failed_and_is_taken_is_forgotten(platform: Platfor
 async def test_only_what_failed_is_begun_anew(platform: Platform) -> None:
     with pytest.raises(NotFailed):
         await retry_transcription("nothing-of-this-name")
+
+
+async def test_a_token_that_nobody_issues_is_a_service_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Unreachable:
+        """Credentials of a machine whose metadata server does not answer."""
+
+        valid = False
+
+        def refresh(self, request: Any) -> None:
+            raise TransportError("metadata server")  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(clients, "credentials_for", lambda scope: Unreachable())
+    monkeypatch.setattr(events, "_token", lambda: clients.access_token("scope"))
+    with pytest.raises(Unavailable):
+        await events.publish("event-nothing", {})

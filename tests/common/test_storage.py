@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,9 +11,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from google.auth import iam
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.storage import Client
 from google.oauth2 import service_account
 
 from common import storage
+from common.problems import NotFound, Problem, Unavailable
 from local.platform import PROJECT, Platform
 from local.signed_urls import Denied, ServiceAccount, verify
 
@@ -31,6 +34,30 @@ class _Iam(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.end_headers()
         self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+class _LosesWrites(BaseHTTPRequestHandler):
+    """Storage that begins to take an object, and refuses its pieces with `status`."""
+
+    status = 410
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.send_header("Location", f"http://{self.headers['Host']}/session")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_error(self.status)
+
+    def do_DELETE(self) -> None:
+        self.send_response(499)  # as the real one says that a session is cancelled
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def log_message(self, *arguments: Any) -> None:
         pass
@@ -81,3 +108,29 @@ async def test_a_url_is_signed_by_iam_where_there_is_no_key(
     verify(account, "PUT", url.path, url.query, headers)
     with pytest.raises(Denied):
         verify(account, "PUT", url.path + "x", url.query, headers)
+
+
+@pytest.mark.parametrize(("status", "raised"), [(410, Unavailable), (404, NotFound)])
+async def test_an_object_whose_pieces_are_refused_is_told_as_any_other_failure(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, status: int, raised: type[Problem]
+) -> None:
+    monkeypatch.setattr(_LosesWrites, "status", status)
+    server = HTTPServer(("127.0.0.1", 0), _LosesWrites)
+    Thread(target=server.serve_forever, daemon=True).start()
+    client = Client(
+        project=PROJECT,
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": f"http://127.0.0.1:{server.server_port}"},
+    )
+    monkeypatch.setattr(storage, "storage_client", lambda: client)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield bytes(storage.CHUNK)
+        yield b"the rest"
+
+    try:
+        with pytest.raises(raised):
+            await storage.write(storage.Bucket.RESULTS, "audio/p/t", content(), "audio/flac")
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -32,7 +32,7 @@ from ops.replay import replay
 from tests import sounds
 from tests.client import Api, Person, a_listed_doctor, a_patient, admit
 from tests.faults import tell
-from tests.processes import quiet, until, worker
+from tests.processes import quiet, unforeseen, until, worker
 from tests.recorded import (
     FINAL,
     a_transcription,
@@ -557,6 +557,7 @@ async def test_p35_speech_that_fails_for_a_while_or_lies_loses_nothing(
     fault: str,
     state: str,
 ) -> None:
+    before = unforeseen(platform)
     await faults("speech", fault)
     id = await upload(api, doctor, patient, a_visit())
 
@@ -583,6 +584,7 @@ async def test_p35_speech_that_fails_for_a_while_or_lies_loses_nothing(
         assert found.reason == "no_speech"
     elif state == "completed":
         assert (await api.get(f"/v1/transcriptions/{id}", doctor)).json()["text"]
+    assert unforeseen(platform) == before
 
 
 async def _hurry(platform: Platform, record: Transcription) -> None:

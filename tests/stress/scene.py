@@ -11,6 +11,7 @@ from pathlib import Path
 from local.platform import Platform
 from tests.between import Between
 from tests.client import Api, Person
+from tests.processes import unforeseen
 from tests.recorder import Recorder
 
 
@@ -51,13 +52,8 @@ class Scene:
         return time.monotonic() + self.seconds
 
     def unforeseen(self) -> list[str]:
-        """Functions that answered 500, once for each: what nobody foresaw is logged so."""
-        logs = [self.platform.run_dir / "logs" / f"{name}.log" for name in self.platform.functions]
-        return [
-            log.stem
-            for log in logs
-            for _ in range(log.read_text(errors="replace").count("unforeseen error"))
-        ]
+        """As `tests.processes.unforeseen` has it."""
+        return unforeseen(self.platform)
 
 
 async def is_over_within(is_over: asyncio.Event, seconds: float) -> bool:
