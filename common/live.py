@@ -8,7 +8,6 @@ read by `common/sound.py`, in a process of its own.
 """
 
 import asyncio
-import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common import children
-from common.children import Child
+from common.children import Child, Ended
 from common.clients import speech_client
 from common.outside import Failed, Refused
 from common.sound import RATE
@@ -87,18 +86,15 @@ async def _feed(child: Child, chunks: AsyncIterator[bytes]) -> None:
             if not await child.send(chunk):
                 return  # it has ended, and says why
     finally:
-        child.stdin.close()
+        child.send_no_more()
 
 
 async def _made(child: Child, feeding: "asyncio.Task[None]") -> AsyncIterator[bytes]:
     """Raises `NotSound`, and what ended the chunks."""
-    stdout = child.stdout
     while True:
         try:
-            kind = await stdout.readexactly(1)
-            (size,) = struct.unpack(">I", await stdout.readexactly(4))
-            content = await stdout.readexactly(size)
-        except asyncio.IncompleteReadError:
+            kind, content = await child.message()
+        except Ended:
             raise NotSound from None
         if kind == b"S":
             yield content

@@ -4,14 +4,13 @@ import asyncio
 import json
 import logging
 import signal
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from common import children
-from common.children import Child
+from common.children import Child, Ended
 from common.imaging import Alias, Box, DeidentificationReport, ImageMetadata, Quality, Rendition
 from common.problems import Unavailable
 from common.reasons import NotTaken, Reason
@@ -21,7 +20,6 @@ _DEADLINE = 420.0
 """Seconds for one command; the function may run for 540."""
 _GRACE = 2.0
 """Seconds for the process to end."""
-_MOST_MESSAGE = 1 << 30
 
 _log = logging.getLogger("healthhub.pictures")
 
@@ -124,26 +122,22 @@ class Picture:
                 yield None, json.loads(content)
 
     async def _messages(self, command: dict[str, Any]) -> AsyncIterator[tuple[bytes, bytes]]:
-        stdout = self._child.stdout
         try:
             async with asyncio.timeout(_DEADLINE):
-                # If it has ended, the next reading finds that.
+                # If it has ended, the next message says that.
                 await self._child.send(json.dumps(command).encode() + b"\n")
                 while True:
-                    kind = await stdout.readexactly(1)
-                    (size,) = struct.unpack(">I", await stdout.readexactly(4))
-                    content = await stdout.readexactly(min(size, _MOST_MESSAGE))
+                    kind, content = await self._child.message()
                     if kind == b"E" and (error := json.loads(content).get("error")):
                         raise NotTaken(Reason(error))
                     yield kind, content
                     if kind == b"E":
                         return
-        except asyncio.IncompleteReadError:
-            status = await self._child.ended()
-            if status == -signal.SIGKILL:
+        except Ended as ended:
+            if ended.status == -signal.SIGKILL:
                 # By the machine, short of memory, or somebody: the file is not to blame.
                 raise Unavailable("The reading process was killed.") from None
-            _log.warning("the reading process ended", extra={"fields": {"status": status}})
+            _log.warning("the reading process ended", extra={"fields": {"status": ended.status}})
             raise NotTaken(Reason.UNREADABLE_IMAGE) from None
         except TimeoutError:
             raise Unavailable("The image could not be read in time.") from None

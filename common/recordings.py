@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from common import children, storage
-from common.children import Child
+from common.children import Child, Ended
 from common.problems import Unavailable
 from common.reasons import NotTaken, Reason
 from common.storage import Bucket, StoredObject
@@ -105,19 +105,16 @@ class _Reader:
         self.examined: Examined | None = None
 
     async def flac(self) -> AsyncIterator[bytes]:
-        stdout = self._child.stdout
         while True:
             try:
-                kind = await stdout.readexactly(1)
-                (size,) = struct.unpack(">I", await stdout.readexactly(4))
-                content = await stdout.readexactly(size)
-            except asyncio.IncompleteReadError:
-                status = await self._child.ended()
-                if status == -signal.SIGKILL:
+                kind, content = await self._child.message()
+            except Ended as ended:
+                if ended.status == -signal.SIGKILL:
                     # By the machine, short of memory, or somebody: the file is not to blame.
                     raise Unavailable("The reading process was killed.") from None
                 # It was ended by its limits, or by the file: either way, of no use.
-                _log.warning("the reading process ended", extra={"fields": {"status": status}})
+                fields = {"status": ended.status}
+                _log.warning("the reading process ended", extra={"fields": fields})
                 raise NotTaken(Reason.UNREADABLE_AUDIO) from None
             match kind:
                 case b"R":
