@@ -26,6 +26,7 @@ from local.ports import HOST, Ports
 from ops.verify_audit import Verified, verify_audit
 from tests import promised
 from tests.client import EMAIL_DOMAIN, PASSWORD, Api, Person, make_admin, register
+from tests.coverage import measured_environment
 from tests.demo_data import fill
 from tests.indexes import is_declared
 from tests.recorder import Recorder
@@ -50,9 +51,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+_LONG = (
+    "test_readme.py",
+    "promises/",
+    "stress/",
+    "load/",
+    "browser/",
+    "bundles/",
+    "test_openapi.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What reads or restores the whole database comes while it is small; it could come at any time."""
-    items.sort(key=lambda item: item.get_closest_marker("whole_database") is None)
+    """What could come at any time comes so that all takes least time.
+
+    What reads or restores the whole database, while that is small; then long files, so that at the
+    end no worker waits for the other's.
+    """
+
+    def turn(item: pytest.Item) -> tuple[bool, bool]:
+        is_long = item.nodeid.removeprefix("tests/").startswith(_LONG)
+        return item.get_closest_marker("whole_database") is None, not is_long
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session")
@@ -100,12 +121,6 @@ async def trail_of(platform: Platform) -> Verified:
     rpc._committer.cache_clear()
     logs = [platform.run_dir / "logs" / f"{name}.log" for name in platform.functions]
     return await verify_audit(*(log.read_text(errors="replace").splitlines() for log in logs))
-
-
-def measured_environment() -> dict[str, str]:
-    """What a function's process needs for its coverage to be saved, when that is measured."""
-    folder = Path(__file__).parent / "measured"
-    return {"PYTHONPATH": str(folder)} if "COVERAGE_FILE" in os.environ else {}
 
 
 def found_in_logs(platform: Platform, canaries: tuple[str, ...]) -> list[str]:

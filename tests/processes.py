@@ -14,6 +14,7 @@ from local.platform import Platform
 from local.ports import HOST, free_ports
 from local.processes import Children, Process
 from tests.client import Api
+from tests.coverage import measured_environment
 
 
 def worker(platform: Platform, function: str) -> psutil.Process:
@@ -65,6 +66,7 @@ def an_instance(
     bundle = platform.run_dir / "bundles" / function
     environment = {
         **platform.client_env(),
+        **measured_environment(),
         "FUNCTION_TARGET": function,
         "FUNCTION_SOURCE": str(bundle / "main.py"),
         "FUNCTION_USE_ASGI": "true",

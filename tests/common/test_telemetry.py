@@ -36,6 +36,7 @@ from tests.client import (
     free_starts,
     try_to_book,
 )
+from tests.coverage import measured_environment
 from tests.recorded import a_visit, ended, send
 from tests.recorder import Recorder
 
@@ -183,6 +184,7 @@ def an_instance(platform: Platform, name: str, folder: Path, **more: str) -> Ite
     bundle = platform.run_dir / "bundles" / name
     environment = {
         **platform.client_env(),
+        **measured_environment(),
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{platform.ports.traces}",
         "FUNCTION_TARGET": name,
         "FUNCTION_SOURCE": str(bundle / "main.py"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from ops.grant_role import NoSuchAccount, grant_role
 from ops.import_users import NotImportable, import_users
 from ops.rotate_keys import rotate_keys
 from tests.client import A_PATIENT, Api, Person, a_listed_doctor, a_patient, an_email, sign_in
+from tests.coverage import measured_environment
 
 HASH = "$2b$12$" + "a" * 53
 HEADER = "email,password_hash,display_name,role,phone"
@@ -27,7 +29,11 @@ HEADER = "email,password_hash,display_name,role,phone"
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "ops", *arguments], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "ops", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **measured_environment()},
+        capture_output=True,
+        text=True,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from local.bootstrap import ROOT
+from tests.coverage import measured_environment
 
 STAND_IN = f"""#!{sys.executable}
 import json, os, pathlib, signal, sys, time
@@ -104,7 +105,7 @@ class Desk:
         return subprocess.Popen(
             [sys.executable, "-m", "ops", "deploy", *arguments],
             cwd=self.root,
-            env={**kept, "PATH": path, "COLUMNS": "500", **environment},
+            env={**kept, **measured_environment(), "PATH": path, "COLUMNS": "500", **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
