@@ -24,7 +24,7 @@ from common.clinical import Patient, PatientPrivate
 from common.crypto import Vault
 from common.firestore import Batch, Collection, Vector, id_by_time, now
 from common.models import Record
-from common.outside import Failed, Outside, Refused
+from common.outside import Failed, Outside, Refused, until
 from common.problems import RedactionIncomplete, Unavailable
 from common.redaction import Identifier, Kind, NotRedacted, Redactor
 from common.settings import settings
@@ -218,8 +218,9 @@ async def stream(
                     prompt, most_tokens, instructions=instructions, input=text, stream=True
                 )
             )
-            async with asyncio.timeout(_DEADLINE), opened:
-                async for event in opened:
+            ends = asyncio.get_running_loop().time() + _DEADLINE
+            async with opened:
+                async for event in until(ends, aiter(opened)):
                     if event.type == "response.output_text.delta":
                         yield str(event.delta)
                     elif event.type in ("response.completed", "response.incomplete"):

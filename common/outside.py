@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from common import telemetry
@@ -82,3 +82,18 @@ class Outside:
         if self._failures >= self._failures_to_open:
             self._failures = 0
             self._opened_at = time.monotonic()
+
+
+async def until(moment: float, items: AsyncIterator[T]) -> AsyncIterator[T]:
+    """These, as they come, until a moment of the loop's clock; then raises `TimeoutError`.
+
+    The clock is looked at only while one is awaited: a timeout around a `yield` would cancel
+    the caller in whatever it does just then.
+    """
+    while True:
+        try:
+            async with asyncio.timeout_at(moment):
+                item = await anext(items)
+        except StopAsyncIteration:
+            return
+        yield item

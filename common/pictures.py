@@ -122,17 +122,19 @@ class Picture:
                 yield None, json.loads(content)
 
     async def _messages(self, command: dict[str, Any]) -> AsyncIterator[tuple[bytes, bytes]]:
+        ends = asyncio.get_running_loop().time() + _DEADLINE
         try:
-            async with asyncio.timeout(_DEADLINE):
-                # If it has ended, the next message says that.
-                await self._child.send(json.dumps(command).encode() + b"\n")
-                while True:
+            # If it has ended, the next message says that.
+            await self._child.send(json.dumps(command).encode() + b"\n")
+            kind = b""
+            while kind != b"E":
+                async with asyncio.timeout_at(
+                    ends
+                ):  # not around the yield: it would end the caller
                     kind, content = await self._child.message()
-                    if kind == b"E" and (error := json.loads(content).get("error")):
-                        raise NotTaken(Reason(error))
-                    yield kind, content
-                    if kind == b"E":
-                        return
+                if kind == b"E" and (error := json.loads(content).get("error")):
+                    raise NotTaken(Reason(error))
+                yield kind, content
         except Ended as ended:
             if ended.status == -signal.SIGKILL:
                 # By the machine, short of memory, or somebody: the file is not to blame.

@@ -51,27 +51,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-_LONG = (
-    "test_readme.py",
-    "promises/",
-    "stress/",
-    "load/",
-    "browser/",
-    "bundles/",
-    "test_openapi.py",
-)
+_FILLING = ("promises/", "stress/", "load/", "test_readme.py", "common/test_pictures.py")
+"""What fills the database, whose emulator reads all there is for each query; or takes long."""
+_SHORT = "common/"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What could come at any time comes so that all takes least time.
 
-    What reads or restores the whole database, while that is small; then long files, so that at the
-    end no worker waits for the other's.
+    What reads or restores the whole database comes while that is small, and what fills it late;
+    short files come last, so that no worker waits long for the other.
     """
 
-    def turn(item: pytest.Item) -> tuple[bool, bool]:
-        is_long = item.nodeid.removeprefix("tests/").startswith(_LONG)
-        return item.get_closest_marker("whole_database") is None, not is_long
+    def turn(item: pytest.Item) -> tuple[bool, int]:
+        file = item.nodeid.removeprefix("tests/")
+        late = 1 if file.startswith(_FILLING) else 2 if file.startswith(_SHORT) else 0
+        return item.get_closest_marker("whole_database") is None, late
 
     items.sort(key=turn)
 

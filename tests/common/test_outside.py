@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 
-from common.outside import Failed, Outside, Refused
+from common.outside import Failed, Outside, Refused, until
 
 pytestmark = pytest.mark.usefixtures("platform")  # calls are traced, by its settings
 
@@ -82,3 +83,39 @@ async def test_a_success_or_a_refusal_in_between_shows_that_it_is_there() -> Non
         else:
             with pytest.raises(outcome):
                 await outside.call(service.ask)
+
+
+# ---------------------------------------------------------------- what comes in pieces
+
+
+async def pieces(*seconds: float) -> AsyncIterator[float]:
+    for each in seconds:
+        await asyncio.sleep(each)
+        yield each
+
+
+def in_a(second: float) -> float:
+    return asyncio.get_running_loop().time() + second
+
+
+async def test_what_comes_in_time_comes_whole() -> None:
+    assert [each async for each in until(in_a(5), pieces(0, 0.01))] == [0, 0.01]
+
+
+async def test_what_is_waited_for_too_long_has_failed() -> None:
+    with pytest.raises(TimeoutError):
+        async for _ in until(in_a(0.05), pieces(0, 60)):
+            pass
+
+
+async def test_who_takes_long_over_a_piece_is_not_ended_by_it() -> None:
+    took = []
+
+    async def take() -> None:
+        async for piece in until(in_a(0.05), pieces(0, 0)):
+            await asyncio.sleep(0.2)
+            took.append(piece)
+
+    with pytest.raises(TimeoutError):
+        await take()
+    assert took == [0]
