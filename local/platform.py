@@ -183,7 +183,8 @@ class Platform:
         env = {"STORAGE_EMULATOR_HOST": f"http://{HOST}:{ports.storage}"}
         script = _module("local.speech", str(ports.speech))
         yield self._service("speech", script, ports.speech, env=env, cwd=ROOT, path=None)
-        script = _module("local.vision", str(ports.vision), str(self.tools.traineddata))
+        data = (str(self.tools.traineddata), str(self.run_dir / "vision"))
+        script = _module("local.vision", str(ports.vision), *data)
         yield self._service("vision", script, ports.vision, cwd=ROOT, path=None)
         script = _module("local.model", str(ports.openai))
         yield self._service("model", script, ports.openai, cwd=ROOT, path="/dev/prompts")

@@ -1,6 +1,6 @@
 """A stand-in for Cloud Vision: its own protocol, version 1, with tesseract's English eyes.
 
-python -m local.vision <port> <eng.traineddata.gz>
+python -m local.vision <port> <eng.traineddata.gz> <folder to unpack it in>
 
 It knows `BatchAnnotateImages` with the features TEXT_DETECTION,
 DOCUMENT_TEXT_DETECTION, LABEL_DETECTION, SAFE_SEARCH_DETECTION and
@@ -22,7 +22,6 @@ A test can have it fail, by a call to `/healthhub.dev.Faults/Set` with JSON:
 """
 
 import sys
-import tempfile
 import threading
 from io import BytesIO
 from pathlib import Path
@@ -210,8 +209,8 @@ def _properties(image: Image.Image) -> types.ImageProperties:
     return types.ImageProperties(dominant_colors={"colors": colors})
 
 
-def serve(port: int, traineddata: Path) -> grpc.Server:
-    vision = Vision(Eyes(traineddata, Path(tempfile.mkdtemp(prefix="healthhub-vision-"))))
+def serve(port: int, traineddata: Path, folder: Path) -> grpc.Server:
+    vision = Vision(Eyes(traineddata, folder))
     request = types.BatchAnnotateImagesRequest.pb()
     services = {
         "google.cloud.vision.v1.ImageAnnotator": {
@@ -227,4 +226,4 @@ def serve(port: int, traineddata: Path) -> grpc.Server:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), Path(sys.argv[2])).wait_for_termination()
+    serve(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])).wait_for_termination()

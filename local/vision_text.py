@@ -49,6 +49,7 @@ class Eyes:
     def __init__(self, packed: Path, folder: Path) -> None:
         self._folder = folder
         self._local = threading.local()
+        folder.mkdir(exist_ok=True)
         with gzip.open(packed) as source:
             (folder / "eng.traineddata").write_bytes(source.read())
 
