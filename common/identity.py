@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import jwt
@@ -105,9 +106,18 @@ def _administered(act: Callable[[Any], T]) -> T:
         raise IdentityUnavailable from error
 
 
-@lru_cache
 def admin_auth() -> Any:
     """The Admin SDK's `auth` module, ready for this project; it blocks."""
+    with _preparing:
+        return _admin_auth()
+
+
+_preparing = Lock()
+"""Calls come from threads, several at once as soon as an instance is there; the SDK must be prepared by one of them."""
+
+
+@lru_cache
+def _admin_auth() -> Any:
     # Imported here: it costs 340 ms, and most requests do not administer accounts.
     import firebase_admin
     from firebase_admin import auth

@@ -2,11 +2,13 @@
 
 import asyncio
 import secrets
+from contextlib import suppress
 from typing import Any
 
 import grpc
 import httpx
 import jwt
+import psutil
 import pytest
 
 from common import identity
@@ -15,6 +17,7 @@ from common.problems import EmailTaken, SignInRefused
 from local.platform import PROJECT, Platform
 from local.ports import HOST
 from tests.client import PASSWORD, Api, Person, a_listed_doctor, an_email, register, sign_in
+from tests.processes import answers, until, worker
 from tests.recorder import Recorder
 
 
@@ -26,6 +29,26 @@ def registration(**fields: Any) -> dict[str, Any]:
         "role": "patient",
         **fields,
     }
+
+
+async def test_many_who_register_at_once_at_an_instance_that_is_new_all_can(
+    api: Api, platform: Platform
+) -> None:
+    (before := worker(platform, "users")).kill()
+
+    async def is_new() -> bool:
+        return before.pid not in {each.pid for each in _workers(platform)}
+
+    await until(is_new)
+    await answers(api)
+    made = await asyncio.gather(*(register(api) for _ in range(8)))
+    assert len({person.uid for person in made}) == 8
+
+
+def _workers(platform: Platform) -> list[psutil.Process]:
+    with suppress(psutil.Error, ValueError):
+        return [worker(platform, "users")]
+    return []  # it is just being born
 
 
 async def test_a_patient_registers_and_is_signed_in(api: Api) -> None:
