@@ -128,9 +128,8 @@ class Picture:
             await self._child.send(json.dumps(command).encode() + b"\n")
             kind = b""
             while kind != b"E":
-                async with asyncio.timeout_at(
-                    ends
-                ):  # not around the yield: it would end the caller
+                # Not around the yield: there it would end the caller.
+                async with asyncio.timeout_at(ends):
                     kind, content = await self._child.message()
                 if kind == b"E" and (error := json.loads(content).get("error")):
                     raise NotTaken(Reason(error))
