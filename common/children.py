@@ -9,6 +9,7 @@ docs/decisions/0034-children-are-not-forked-by-uvloop.md says more.
 import asyncio
 import logging
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -18,6 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from common.problems import Unavailable
+from common.reasons import NotTaken, Reason
 
 _START = 60.0
 """Seconds in which a child has said that it is there."""
@@ -36,6 +38,14 @@ class Ended(Exception):
         super().__init__(status)
         self.status = status
         """Its exit status; of a signal, its number below zero."""
+
+    def verdict(self, reason: Reason) -> NotTaken | Unavailable:
+        """What it means for the file that it read: refused for this reason, unless the file is not to blame."""
+        if self.status == -signal.SIGKILL:
+            # By the machine, short of memory, or somebody; its own limits end it by other signals.
+            return Unavailable("The reading process was killed.")
+        _log.warning("the reading process ended", extra={"fields": {"status": self.status}})
+        return NotTaken(reason)
 
 
 class Child:
@@ -71,6 +81,11 @@ class Child:
             return kind, await self._stdout.readexactly(min(size, _MOST_MESSAGE))
         except (asyncio.IncompleteReadError, OSError):
             raise Ended(await self.ended()) from None
+
+    async def messages(self) -> AsyncIterator[tuple[bytes, bytes]]:
+        """All that it says, one after another. Raises `Ended`."""
+        while True:
+            yield await self.message()
 
     async def ended(self) -> int:
         """Its exit status, once it has ended."""

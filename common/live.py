@@ -10,7 +10,7 @@ read by `common/sound.py`, in a process of its own.
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from common import children
 from common.children import Child, Ended
 from common.clients import speech_client
 from common.outside import Failed, Refused
+from common.problems import Unavailable
 from common.sound import RATE
 from common.speech import asking, config, recognizer, segment
 from common.transcripts import Segment, Word
@@ -66,11 +67,16 @@ class Heard:
 
 @asynccontextmanager
 async def samples(chunks: AsyncIterator[bytes], format: str) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The sound as samples: 16 bit, mono, 16 kHz. Raises `Unavailable`."""
+    """The sound as samples: 16 bit, mono, 16 kHz. Raises `Failed` when nothing can read it just now."""
     if not format:
         yield chunks
         return
-    async with children.running("common.sound", format, "live", "0", grace=0) as child:
+    async with AsyncExitStack() as stack:
+        reading = children.running("common.sound", format, "live", "0", grace=0)
+        try:
+            child = await stack.enter_async_context(reading)
+        except Unavailable as error:
+            raise Failed("no process reads the sound") from error
         feeding = asyncio.create_task(_feed(child, chunks))
         try:
             yield _made(child, feeding)

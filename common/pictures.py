@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import logging
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from typing import IO, Any
 from common import children
 from common.children import Child, Ended
 from common.imaging import Alias, Box, DeidentificationReport, ImageMetadata, Quality, Rendition
+from common.outside import until
 from common.problems import Unavailable
 from common.reasons import NotTaken, Reason
 from common.verdict import ImageKind
@@ -20,8 +19,6 @@ _DEADLINE = 420.0
 """Seconds for one command; the function may run for 540."""
 _GRACE = 2.0
 """Seconds for the process to end."""
-
-_log = logging.getLogger("healthhub.pictures")
 
 
 @dataclass(frozen=True)
@@ -126,20 +123,14 @@ class Picture:
         try:
             # If it has ended, the next message says that.
             await self._child.send(json.dumps(command).encode() + b"\n")
-            kind = b""
-            while kind != b"E":
-                # Not around the yield: there it would end the caller.
-                async with asyncio.timeout_at(ends):
-                    kind, content = await self._child.message()
+            async for kind, content in until(ends, self._child.messages()):
                 if kind == b"E" and (error := json.loads(content).get("error")):
                     raise NotTaken(Reason(error))
                 yield kind, content
+                if kind == b"E":
+                    return
         except Ended as ended:
-            if ended.status == -signal.SIGKILL:
-                # By the machine, short of memory, or somebody: the file is not to blame.
-                raise Unavailable("The reading process was killed.") from None
-            _log.warning("the reading process ended", extra={"fields": {"status": ended.status}})
-            raise NotTaken(Reason.UNREADABLE_IMAGE) from None
+            raise ended.verdict(Reason.UNREADABLE_IMAGE) from None
         except TimeoutError:
             raise Unavailable("The image could not be read in time.") from None
 

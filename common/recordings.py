@@ -6,8 +6,6 @@ It is read by `common/sound.py`, in a process with limits.
 
 import asyncio
 import json
-import logging
-import signal
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -23,8 +21,6 @@ LONGEST_SECONDS = 8 * 3600.0
 
 _DEADLINE = 480.0
 """Seconds for the whole file; the function may run for 540."""
-
-_log = logging.getLogger("healthhub.recordings")
 
 Progress = Callable[[float], Awaitable[None]]
 """Told how much of the file was read, from 0 to 1, every half minute of sound."""
@@ -109,13 +105,7 @@ class _Reader:
             try:
                 kind, content = await self._child.message()
             except Ended as ended:
-                if ended.status == -signal.SIGKILL:
-                    # By the machine, short of memory, or somebody: the file is not to blame.
-                    raise Unavailable("The reading process was killed.") from None
-                # It was ended by its limits, or by the file: either way, of no use.
-                fields = {"status": ended.status}
-                _log.warning("the reading process ended", extra={"fields": fields})
-                raise NotTaken(Reason.UNREADABLE_AUDIO) from None
+                raise ended.verdict(Reason.UNREADABLE_AUDIO) from None
             match kind:
                 case b"R":
                     await self._answer(*struct.unpack(">QI", content))

@@ -30,6 +30,7 @@ CHUNK = 1 << 20
 _DEADLINE = 60.0
 """Seconds for one request; an object is read and written in pieces, each a request."""
 
+_SILENT = "File storage does not answer. Nothing was lost."
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -275,11 +276,15 @@ async def _asking(call: Callable[[], T]) -> T:
         raise NotFound from None
     except exceptions.PreconditionFailed:
         raise AlreadyExists from None
-    except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
-        raise Unavailable("File storage does not answer. Nothing was lost.") from error
-    except (RequestException, DataCorruption) as error:
-        raise Unavailable("File storage does not answer. Nothing was lost.") from error
     except InvalidResponse as error:  # of an object that is written in pieces
         if error.response.status_code == HTTPStatus.NOT_FOUND:
             raise NotFound from None
-        raise Unavailable("File storage does not answer. Nothing was lost.") from error
+        raise Unavailable(_SILENT) from error
+    except (
+        exceptions.GoogleAPICallError,
+        exceptions.RetryError,
+        GoogleAuthError,
+        RequestException,
+        DataCorruption,
+    ) as error:
+        raise Unavailable(_SILENT) from error

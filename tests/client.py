@@ -18,7 +18,8 @@ EMAIL_DOMAIN = "@example.test"
 # Shared, and never used: to make one for each of thousands of clients would take minutes.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
-_addresses = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(1, 250), repeat=3))
+ADDRESSES = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(1, 250), repeat=3))
+"""Loopback ones; whoever takes the next meets no limit that another used up."""
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Api:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        transport = httpx.AsyncHTTPTransport(local_address=next(_addresses), verify=_NO_TLS)
+        transport = httpx.AsyncHTTPTransport(local_address=next(ADDRESSES), verify=_NO_TLS)
         self.http = httpx.AsyncClient(base_url=url, transport=transport, timeout=30)
 
     async def __aenter__(self) -> "Api":

@@ -21,7 +21,7 @@ _PASSED_ON = {
     for name in [*os.environ]
     if _IS_WORKER and name.startswith("COVERAGE_PROCESS_")
 }
-"""Has any Python that is started measure itself. Workers pass it on only to what runs the product: stand-ins that are measured slow all tests down by a fifth."""
+"""Has any Python that is started measure itself. Workers pass it on only to what runs the product; stand-ins that are measured slow the tests down."""
 
 
 def run(arguments: list[str]) -> int:

@@ -3,11 +3,13 @@
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from common import children
+from common import children, live
+from common.outside import Failed
 from common.problems import Unavailable
 
 ROOT = Path(__file__).parent.parent.parent
@@ -36,6 +38,18 @@ def test_no_python_runs_between_fork_and_exec_on_the_loop_that_functions_run_on(
 async def test_a_child_that_does_not_start_is_not_the_files_fault() -> None:
     with pytest.raises(Unavailable):
         async with children.running("common.no_such_module", grace=0):
+            raise AssertionError("it was given")
+
+
+async def test_sound_that_no_process_can_read_just_now_is_not_called_unreadable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def sound() -> AsyncIterator[bytes]:
+        yield b"RIFF"
+
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(Failed):
+        async with live.samples(sound(), "wav"):
             raise AssertionError("it was given")
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from common.telemetry import Metric
 from local.platform import Platform
 from local.ports import HOST, free_ports
 from local.processes import Children
+from tests import processes
 from tests.client import (
     Api,
     Person,
@@ -36,7 +36,6 @@ from tests.client import (
     free_starts,
     try_to_book,
 )
-from tests.coverage import measured_environment
 from tests.recorded import a_visit, ended, send
 from tests.recorder import Recorder
 
@@ -180,24 +179,11 @@ async def test_what_is_done_with_a_file_belongs_to_the_request_that_announced_it
 @contextmanager
 def an_instance(platform: Platform, name: str, folder: Path, **more: str) -> Iterator[str]:
     """Another instance of a function, ended as the cloud ends one: by SIGTERM."""
-    (port,) = free_ports(1)
-    bundle = platform.run_dir / "bundles" / name
-    environment = {
-        **platform.client_env(),
-        **measured_environment(),
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{platform.ports.traces}",
-        "FUNCTION_TARGET": name,
-        "FUNCTION_SOURCE": str(bundle / "main.py"),
-        "FUNCTION_USE_ASGI": "true",
-        "HOST": HOST,
-        "PORT": str(port),
-        **more,
-    }
+    traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{platform.ports.traces}"}
     children = Children(folder)
-    command = [sys.executable, "-m", "functions_framework"]
-    process = children.launch(f"{name}-{port}", command, environment, bundle)
+    process, url = processes.an_instance(platform, children, name, {**traces, **more})
     try:
-        yield f"http://{HOST}:{port}"
+        yield url
         process.popen.terminate()
         process.popen.wait(20)
     finally:

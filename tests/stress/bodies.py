@@ -4,6 +4,7 @@ Each goes to the gateway, and straight to a function: in the cloud, Google's fro
 """
 
 import json
+import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,14 +22,15 @@ _TOO_MUCH = 2 * _MIB
 
 
 async def tried(scene: Scene) -> Told:
-    cases = list(_cases())
     told = Told(
-        "Large and lying bodies", f"{len(cases)} kinds, to the gateway and straight to a function"
+        "Large and lying bodies",
+        f"{len(list(_cases()))} kinds, to the gateway and straight to a function",
     )
     before = scene.unforeseen()
     statuses: Counter[int] = Counter()
     ends, rounds = scene.ends(), 0
     while rounds == 0 or time.monotonic() < ends:
+        cases = list(_cases())
         for url in (scene.platform.url, scene.platform.functions["users"]):
             is_gateway = url == scene.platform.url
             for raw in (each for each in cases if each.is_for_gateway or not is_gateway):
@@ -101,6 +103,7 @@ def _chunked() -> Iterator[Raw]:
 
 
 def _deep() -> Iterator[Raw]:
+    name = secrets.token_hex(8).encode()  # as no round before had it: guesses at one are limited
     for what, text in (
         ("100,000 lists deep", b"[" * 100_000),
         ("100,000 lists deep, and closed", b"[" * 100_000 + b"]" * 100_000),
@@ -108,10 +111,10 @@ def _deep() -> Iterator[Raw]:
         ("a number of 100,000 digits", b'{"email": ' + b"9" * 100_000 + b"}"),
         ("an exponent without end", b'{"email": 1e999999999}'),
         ("half of a surrogate", b'{"email": "\\ud800@example.test", "password": "12345678"}'),
-        ("zeros", b'{"email": "a\\u0000@example.test", "password": "12345678"}'),
+        ("zeros", b'{"email": "%s\\u0000@example.test", "password": "12345678"}' % name),
     ):
-        # 401: text that could be an address, and is nobody's; 429: it was tried too often.
-        yield Raw(what, request("POST", _PATH, text, _JSON), (401, 429, *_REFUSED))
+        # 401: text that could be an address, and is nobody's.
+        yield Raw(what, request("POST", _PATH, text, _JSON), (401, *_REFUSED))
 
 
 def _headers() -> Iterator[Raw]:

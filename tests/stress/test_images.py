@@ -14,10 +14,10 @@ from tests.stress import images
 
 
 def test_p33_files_that_lie_end_no_process(figure: object) -> None:
-    found = images.fuzzed(math.inf, 33, Console(file=io.StringIO()), most_files=60)
-    assert found.files == 60
-    assert 0 < found.taken < 60
-    assert found.taken + sum(found.reasons.values()) == 60
+    found = images.fuzzed(math.inf, 33, Console(file=io.StringIO()), most_files=150)
+    assert found.files == 150
+    assert 0 < found.taken < 150
+    assert found.taken + sum(found.reasons.values()) == 150
     assert found.deaths == 0
 
 

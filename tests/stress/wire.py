@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from tests.client import ADDRESSES
+
 _MOST = 1 << 16
 
 
@@ -58,6 +60,7 @@ async def opened(
     address = urlsplit(url)
     connection = socket.socket()
     connection.setblocking(False)
+    connection.bind((next(ADDRESSES), 0))
     if receives is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
     await asyncio.get_running_loop().sock_connect(connection, (address.hostname, address.port))

@@ -108,7 +108,7 @@ class _Listening:
             reason = Reason.UNREADABLE_AUDIO
         except Refused:
             reason = Reason.SPEECH_REFUSED
-        except (Failed, Unavailable) as error:
+        except Failed as error:
             _log.warning("hearing broke off", exc_info=error)
             reason = Reason.SPEECH_FAILED
         except ClientDisconnect:

@@ -2,13 +2,12 @@
 
 import asyncio
 import secrets
-from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
 import jwt
-import psutil
 import pytest
 
 from common import identity
@@ -16,8 +15,9 @@ from common.auth import users
 from common.problems import EmailTaken, SignInRefused
 from local.platform import PROJECT, Platform
 from local.ports import HOST
+from local.processes import Children
 from tests.client import PASSWORD, Api, Person, a_listed_doctor, an_email, register, sign_in
-from tests.processes import answers, until, worker
+from tests.processes import an_instance, answers
 from tests.recorder import Recorder
 
 
@@ -32,23 +32,18 @@ def registration(**fields: Any) -> dict[str, Any]:
 
 
 async def test_many_who_register_at_once_at_an_instance_that_is_new_all_can(
-    api: Api, platform: Platform
+    platform: Platform, recorder: Recorder, tmp_path: Path
 ) -> None:
-    (before := worker(platform, "users")).kill()
-
-    async def is_new() -> bool:
-        return before.pid not in {each.pid for each in _workers(platform)}
-
-    await until(is_new)
-    await answers(api)
-    made = await asyncio.gather(*(register(api) for _ in range(8)))
+    children = Children(tmp_path)
+    database = {"FIRESTORE_EMULATOR_HOST": recorder.address}
+    _, url = an_instance(platform, children, "users", database)
+    try:
+        async with Api(url) as new:
+            await answers(new)
+            made = await asyncio.gather(*(register(new) for _ in range(8)))
+    finally:
+        children.end()
     assert len({person.uid for person in made}) == 8
-
-
-def _workers(platform: Platform) -> list[psutil.Process]:
-    with suppress(psutil.Error, ValueError):
-        return [worker(platform, "users")]
-    return []  # it is just being born
 
 
 async def test_a_patient_registers_and_is_signed_in(api: Api) -> None:
